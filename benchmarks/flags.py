@@ -1,0 +1,83 @@
+"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+from UnleashClient import UnleashClient
+from UnleashClient.cache import FileCache
+
+from benchmarks.rounds import Options, interleave, report
+from flags.document import Feature, document, gradual
+from flags.snapshot import FlagSnapshot, compile_snapshot
+
+FLAG = "search.reads"
+KEYS = tuple(f"user-{number}" for number in range(1000))
+
+
+def features(count: int) -> list[Feature]:
+    """The measured flag at 30 %, among others."""
+    return [gradual(FLAG, 3000), *(gradual(f"phase{number}.reads", 500) for number in range(count - 1))]
+
+
+@contextmanager
+def unleash_client(flags: Sequence[Feature]) -> Iterator[UnleashClient]:
+    """UnleashClient with flags that it was given beforehand; it asks no server."""
+    with tempfile.TemporaryDirectory() as directory:
+        cache = FileCache("benchmark", directory=directory)
+        cache.bootstrap_from_dict(document(flags))
+        client = UnleashClient(
+            "http://127.0.0.1:1/api",
+            "benchmark",
+            disable_metrics=True,
+            disable_registration=True,
+            cache=cache,
+        )
+        client.initialize_client(fetch_toggles=False)
+        try:
+            yield client
+        finally:
+            client.destroy()
+
+
+def microseconds(evaluate: Callable[[str], object], repeats: int) -> float:
+    """One evaluation, on average over ``repeats`` of every key."""
+    begin = perf_counter()
+    for _ in range(repeats):
+        for key in KEYS:
+            evaluate(key)
+    return (perf_counter() - begin) * 1e6 / (repeats * len(KEYS))
+
+
+def ours(snapshot: FlagSnapshot) -> Callable[[str], bool]:
+    return lambda key: snapshot.enabled(FLAG, key)
+
+
+def main() -> None:
+    options = Options.parse(__doc__)
+    one, many = (compile_snapshot(1, features(count)) for count in (1, 1000))
+    with unleash_client(features(1)) as client:
+        theirs = {key: client.is_enabled(FLAG, {"userId": key}) for key in KEYS}
+        assert theirs == {key: one.enabled(FLAG, key) for key in KEYS}
+        repeats = 20 if options.quick else 100
+        samples = interleave(
+            {
+                "strangler": lambda: microseconds(ours(one), repeats),
+                "strangler, 1,000 flags": lambda: microseconds(ours(many), repeats),
+                "UnleashClient": lambda: microseconds(
+                    lambda key: client.is_enabled(FLAG, {"userId": key}), max(1, repeats // 20)
+                ),
+            },
+            rounds=5 if options.quick else 15,
+        )
+    results = {
+        "evaluate_us": samples.median("strangler"),
+        "many_flags_ratio": samples.ratio("strangler, 1,000 flags", "strangler"),
+        "vs_unleash_client": samples.ratio("UnleashClient", "strangler"),
+    }
+    report("Evaluating a sticky percentage", samples, "µs", results, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Contenders measured in interleaved rounds, so that whatever else the machine does falls on all alike."""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a benchmark was asked to run: ``quick`` ends within a minute, ``json`` ends with one JSON line."""
+
+    quick: bool
+    json: bool
+
+    @classmethod
+    def parse(cls, description: str, arguments: Sequence[str] | None = None) -> "Options":
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("--quick", action="store_true", help="smaller and shorter: under 60 s")
+        parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+        parsed = parser.parse_args(arguments)
+        return cls(quick=parsed.quick, json=parsed.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What each contender measured, round by round."""
+
+    of: Mapping[str, tuple[float, ...]]
+
+    def median(self, name: str) -> float:
+        return median(self.of[name])
+
+    def ratio(self, name: str, to: str) -> float:
+        """The median of the rounds' own ratios: what slows one round down slows both of its sides."""
+        return median(one / other for one, other in zip(self.of[name], self.of[to], strict=True))
+
+
+def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int = 1) -> Samples:
+    """Run every contender once a round, each round starting with another; the warm-up's numbers are dropped.
+
+    A contender does one round's work and returns its measurement: seconds, requests a second, rows a second …
+    """
+    names = list(contenders)
+    measured: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(warm_up + rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            value = contenders[name]()
+            if number >= warm_up:
+                measured[name].append(value)
+    return Samples({name: tuple(values) for name, values in measured.items()})
+
+
+def report(
+    title: str,
+    samples: Samples,
+    unit: str,
+    results: Mapping[str, float | int | str | bool],
+    options: Options,
+) -> None:
+    """Print the medians with their spread and the named results; with ``--json`` all as the last line."""
+    console = Console()
+    if samples.of:
+        table = Table(title=title, title_justify="left")
+        for heading in ("contender", f"median {unit}", "lowest", "highest", "rounds"):
+            table.add_column(heading, justify="left" if heading == "contender" else "right")
+        for name, values in samples.of.items():
+            numbers = (median(values), min(values), max(values))
+            table.add_row(name, *(f"{number:,.4g}" for number in numbers), str(len(values)))
+        console.print(table)
+    for name, value in results.items():
+        console.print(f"{name} = {f'{value:.4g}' if isinstance(value, float) else value}", highlight=False)
+    if options.json:
+        print(json.dumps({**results, "medians": _medians(samples), "unit": unit, "machine": _machine()}))
+
+
+def _medians(samples: Samples) -> dict[str, float]:
+    return {name: median(values) for name, values in samples.of.items()}
+
+
+def _machine() -> dict[str, str | int | None]:
+    return {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}

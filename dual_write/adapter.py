@@ -1,0 +1,316 @@
+"""What the engine-neutral modules ask of a database engine; ``sqlite`` and ``postgresql`` implement it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a change log has been read.
+
+    Entries up to (``xid``, ``id``) in the log's reading order have been passed, and, after a drain, all
+    entries up to ``floor`` in the order of their ids. SQLite has no transaction ids: ``xid`` stays 0.
+    """
+
+    xid: int = 0
+    id: int = 0
+    floor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a change log: this key of this table is no longer what it was.
+
+    ``key`` is the source's key text (see ``keys``), or None when the whole table was truncated.
+    """
+
+    xid: int
+    id: int
+    table: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A table whose changes are logged: the stream they belong to, and the columns that identify a row."""
+
+    stream: str
+    table: str
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What a guard tells a stray writer."""
+
+    owner: str
+    epoch: int
+
+    def refusal(self, table: str) -> str:
+        return f'strangler: table "{table}" is owned by {self.owner} (epoch {self.epoch}); write through the facade'
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """A column's type: ``base`` in the engine's own words, lower case; ``cast`` as SQL, exact and unbounded."""
+
+    base: str
+    cast: str = ""
+
+
+class Session(ABC):
+    """An open transaction. SQL uses ``?`` for values and returns rows as tuples."""
+
+    @abstractmethod
+    def execute(self, sql: str, *values: object) -> list[Row]: ...
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done inside when it raises; the transaction stays usable."""
+        self.execute("SAVEPOINT strangler_row")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK TO SAVEPOINT strangler_row")
+            self.execute("RELEASE SAVEPOINT strangler_row")
+            raise
+        self.execute("RELEASE SAVEPOINT strangler_row")
+
+
+class Reader(ABC):
+    """A source table seen through a mapping: rows of the target's columns, in the source's raw values.
+
+    ``types`` are those of the columns, ``key_types`` those of the key.
+    """
+
+    types: Sequence[TypeName]
+    key_types: Sequence[TypeName]
+
+    @abstractmethod
+    def rows(self, session: Session, keys: Sequence[str]) -> dict[str, Row]:
+        """The current rows of those of ``keys`` that exist."""
+
+    @abstractmethod
+    def chunk(self, session: Session, after: str | None, limit: int) -> list[tuple[str, Row]]:
+        """Up to ``limit`` rows in key order behind ``after``."""
+
+    @abstractmethod
+    def keys(self, session: Session, after: str | None, limit: int) -> list[str]:
+        """As ``chunk``, the keys alone."""
+
+    @abstractmethod
+    def values(self, key: str) -> Row:
+        """The raw values that a key text stands for."""
+
+    @abstractmethod
+    def delivered(self, session: Session, keys: Sequence[str]) -> list[Row]:
+        """The values of key texts as the driver delivers the key's columns."""
+
+    @abstractmethod
+    def estimate(self, session: Session) -> int:
+        """About how many rows the table holds."""
+
+
+class Writer(ABC):
+    """A target table. Rows and keys come converted to what its engine takes."""
+
+    types: Sequence[TypeName]
+    key_types: Sequence[TypeName]
+
+    replaceable: bool
+    """Whether deleting and inserting a row again equals updating it: every column is mapped, nothing cascades."""
+
+    @abstractmethod
+    def upsert(self, session: Session, rows: Sequence[Row]) -> None: ...
+
+    @abstractmethod
+    def delete(self, session: Session, keys: Sequence[Row]) -> None: ...
+
+    @abstractmethod
+    def empty(self, session: Session) -> bool: ...
+
+    @abstractmethod
+    def stage(self, session: Session, keys: Sequence[Row]) -> None:
+        """Note keys that are to survive the ``sweep`` in the same transaction."""
+
+    @abstractmethod
+    def sweep(self, session: Session) -> None:
+        """Delete every row whose key was not staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A chunk brought over in bulk: its number of rows, and the key to go on behind, None at the end."""
+
+    rows: int
+    last: str | None
+
+
+class Copier(ABC):
+    """A faster way than row by row to bring a chunk over, between databases of one engine."""
+
+    @abstractmethod
+    def fetch(self, here: Session, there: Session, after: str | None) -> Fetched:
+        """Bring the next chunk's rows next to the target table, without touching it yet."""
+
+    @abstractmethod
+    def merge(self, there: Session) -> None:
+        """Write those fetched rows that have no version. May raise for a row that the table does not take."""
+
+
+class Adapter(ABC):
+    """One database, spoken to in its engine's own way.
+
+    Every transaction may raise UnreachableError, and LockedError when a lock was not had in time.
+    """
+
+    engine: str
+    row_lock: str
+    """What a SELECT ends with to lock its row until the transaction ends."""
+
+    # --- transactions
+
+    @abstractmethod
+    def reading(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+        """With ``snapshot`` every statement sees the same state."""
+
+    @abstractmethod
+    def writing(self, lock_timeout: float = 5.0) -> AbstractContextManager[Session]: ...
+
+    @abstractmethod
+    def dispose(self) -> None: ...
+
+    @abstractmethod
+    def is_row_fault(self, error: Exception) -> bool:
+        """Whether the row is at fault (a constraint, a value) rather than the database or the schema."""
+
+    # --- bookkeeping
+
+    @abstractmethod
+    def name(self, table: str) -> str:
+        """The SQL name of a bookkeeping table."""
+
+    @abstractmethod
+    def create_bookkeeping(self) -> None: ...
+
+    @abstractmethod
+    def drop_bookkeeping(self, session: Session) -> None: ...
+
+    @abstractmethod
+    def has_bookkeeping(self, session: Session) -> bool: ...
+
+    # --- capture and guard
+
+    @abstractmethod
+    def capture(self, tables: Sequence[Captured], lock_timeout: float) -> None: ...
+
+    @abstractmethod
+    def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        """Remove capture and guard from the tables."""
+
+    @abstractmethod
+    def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None: ...
+
+    @abstractmethod
+    def unguard(self, tables: Sequence[Captured], lock_timeout: float) -> None: ...
+
+    @abstractmethod
+    def guarded(self, tables: Sequence[Captured]) -> list[str]:
+        """Those of the tables that carry a guard."""
+
+    # --- the change log
+
+    @abstractmethod
+    def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        """The next entries that no open transaction can still get in front of, in reading order."""
+
+    @abstractmethod
+    def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        """The next visible entries by id; complete only while every table of the stream is guarded."""
+
+    @abstractmethod
+    def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
+        """Visible entries not yet passed, and the age in seconds of the oldest."""
+
+    @abstractmethod
+    def horizon_seconds(self, session: Session) -> float:
+        """Age of the oldest transaction that holds the log's reading back."""
+
+    @abstractmethod
+    def purge(self, session: Session, stream: str, position: Position) -> int:
+        """Delete the entries that ``position`` has passed; their number."""
+
+    @abstractmethod
+    def forget(self, session: Session, stream: str) -> None:
+        """Delete every entry of the stream."""
+
+    # --- versions
+
+    @abstractmethod
+    def claim(
+        self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
+    ) -> set[str]:
+        """Store (epoch, sequence) and whether the row is deleted for each (key, sequence, deleted).
+
+        The keys whose stored version was older or missing: only those may be written (invariant I3).
+        """
+
+    @abstractmethod
+    def versioned(self, session: Session, stream: str, table: str, keys: Sequence[str]) -> set[str]:
+        """Those of ``keys`` that have a version, which a backfill must leave alone."""
+
+    # --- rows
+
+    @abstractmethod
+    def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
+        """The table's own columns that can be written to. Empty when there is no such table."""
+
+    @abstractmethod
+    def reader(
+        self,
+        session: Session,
+        table: str,
+        key: Sequence[str],
+        expressions: Sequence[str],
+        wanted: Sequence[TypeName] | None,
+    ) -> Reader:
+        """``wanted``: the target's types when it runs the same engine, to which the source then casts."""
+
+    @abstractmethod
+    def writer(self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]) -> Writer: ...
+
+    def copier(self, stream: str, table: str, reader: Reader, writer: Writer) -> Copier | None:  # noqa: ARG002
+        """For copying from ``reader`` to ``writer``, both of this engine; None when rows have to do.
+
+        ``stream`` and ``table`` name the versions that win over what is copied.
+        """
+        return None
+
+    @abstractmethod
+    def replicating(
+        self, session: Session, origin: str, tables: Sequence[str], suppress: bool
+    ) -> AbstractContextManager[None]:
+        """Mark what is written inside as replicated; with ``suppress`` foreign triggers sleep meanwhile."""
+
+    @abstractmethod
+    def references(self, session: Session, tables: Sequence[str]) -> dict[str, set[str]]:
+        """For each of ``tables``, which others of them its foreign keys refer to."""
+
+    # --- identity values
+
+    @abstractmethod
+    def identities(self, session: Session, table: str) -> dict[str, int]:
+        """Columns that the database numbers, with the highest value given out or stored."""
+
+    @abstractmethod
+    def highest(self, session: Session, table: str, column: str) -> int:
+        """The highest value given out for or stored in an integer column; 0 when there is none."""
+
+    @abstractmethod
+    def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:
+        """Make sure that the next value is greater than ``value``."""

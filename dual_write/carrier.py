@@ -1,0 +1,64 @@
+"""Carriers: one table's flow made ready to run between two given databases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dual_write.adapter import Adapter, Reader, Row, Session, Writer
+from dual_write.convert import Converter, converter
+from dual_write.errors import SchemaError
+from dual_write.mapping import TableFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Reads rows from the source and turns them into what the target takes."""
+
+    flow: TableFlow
+    reader: Reader
+    writer: Writer
+    converters: Sequence[Converter]
+    key_converters: Sequence[Converter]
+
+    def row(self, raw: Row) -> Row:
+        """Raises ValueError for a value that cannot be carried exactly."""
+        return _converted(self.converters, raw)
+
+    def key(self, key: str) -> Row:
+        """The target's key values for a source's key text. Raises ValueError as ``row``."""
+        return _converted(self.key_converters, self.reader.values(key))
+
+
+def carrier(
+    flow: TableFlow, source: Adapter, source_session: Session, target: Adapter, target_session: Session
+) -> Carrier:
+    """Raises SchemaError when a table or column is missing or a type cannot be carried."""
+    columns = [column.target for column in flow.columns]
+    if missing := [column for column in flow.target_key if column not in columns]:
+        raise SchemaError(
+            f"table {flow.target!r}: its key column {missing[0]!r} is not mapped; map it in the plan"
+        )
+    writer = target.writer(target_session, flow.target, flow.target_key, columns)
+    wanted = writer.types if source.engine == target.engine else None
+    reader = source.reader(
+        source_session, flow.source, flow.source_key, [column.expression for column in flow.columns], wanted
+    )
+    between = (source.engine, target.engine)
+    return Carrier(
+        flow,
+        reader,
+        writer,
+        [
+            converter(between[0], own, between[1], to, f"{flow.target}.{column}")
+            for own, to, column in zip(reader.types, writer.types, columns, strict=True)
+        ],
+        [
+            converter(between[0], own, between[1], to, f"{flow.target}.{column}")
+            for own, to, column in zip(reader.key_types, writer.key_types, flow.target_key, strict=True)
+        ],
+    )
+
+
+def _converted(converters: Sequence[Converter], row: Row) -> Row:
+    return tuple(
+        None if value is None else convert(value) for convert, value in zip(converters, row, strict=True)
+    )

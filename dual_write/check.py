@@ -1,0 +1,184 @@
+"""Do both sides hold the same? Reads only; a failure of its own is an error, never a verdict."""
+
+import difflib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from dual_write.check_result import CheckResult, Finding, TableResult
+from dual_write.check_suspects import Settle, confirm
+from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
+from dual_write.digest_columns import Row
+from dual_write.digest_keys import Key
+from dual_write.digest_pair import TablePair, table_pair
+from dual_write.digest_reader import SideReader, ValueFault
+from dual_write.errors import CheckFailed, SchemaError
+from dual_write.mapping import TableFlow
+
+Progress = Callable[[str, int, int], None]
+"""Called with the source table, the rows compared so far, and about how many there are."""
+
+# As many suspects are looked at together, so that a table that differs in every row fits in memory.
+_SUSPECTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How a check was asked for."""
+
+    settle: Settle | None
+    progress: Progress | None
+    chunk_rows: int | None
+    limit: int | None
+    reveal: bool
+
+
+def run_check(
+    source: sa.Engine,
+    target: sa.Engine,
+    flows: Sequence[TableFlow],
+    *,
+    settle: Settle | None = None,
+    progress: Progress | None = None,
+    chunk_rows: int | None = None,
+    table: str | None = None,
+    limit: int | None = None,
+    reveal: bool = False,
+) -> CheckResult:
+    """Compare every row of every flow's tables through its mapping; ``source`` is the side that owns them.
+
+    ``settle`` tells a change that is still on its way from a difference; leave it out only when nothing
+    writes. ``chunk_rows`` bounds what one statement reads. ``table`` picks one table by its name on either
+    side; ``limit`` stops after so many findings. ``reveal`` puts values in clear into the findings.
+
+    Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
+    tables, columns or types cannot be compared.
+    """
+    order = _Order(settle, progress, chunk_rows, limit, reveal)
+    started, clock = datetime.now(UTC), time.monotonic()
+    chosen = _chosen(flows, table)
+    results: list[TableResult] = []
+    complete = True
+    with _sides(source, target) as (ours, theirs):
+        for flow in chosen:
+            room = None if limit is None else limit - sum(len(result.findings) for result in results)
+            if room is not None and room <= 0:
+                complete = False
+                break
+            result, whole = _table(table_pair(flow, ours, theirs), order, room)
+            results.append(result)
+            complete = complete and whole
+    return CheckResult(
+        tuple(results),
+        started,
+        time.monotonic() - clock,
+        _covers(results, len(chosen), started, settle is not None, complete),
+        complete,
+    )
+
+
+def recheck_keys(
+    source: sa.Engine,
+    target: sa.Engine,
+    flow: TableFlow,
+    keys: Sequence[Row],
+    *,
+    settle: Settle | None = None,
+) -> list[Finding]:
+    """Compare the rows under these keys alone, given as values of the source's key columns.
+
+    Meant for the fenced side of a switch: without ``settle``, nothing may be writing. Raises as run_check,
+    and CheckFailed when a row never held still.
+    """
+    with _sides(source, target) as (ours, theirs):
+        pair = table_pair(flow, ours, theirs)
+        wanted = list(dict.fromkeys(pair.columns.key_from(key) for key in keys))
+        findings: list[Finding] = []
+        for start in range(0, len(wanted), _SUSPECTS):
+            verdict = confirm(pair, wanted[start : start + _SUSPECTS], settle, reveal=False)
+            findings += verdict.findings
+            if verdict.undecided:
+                raise CheckFailed(
+                    f"{len(verdict.undecided)} rows of {flow.target!r} kept changing while they were "
+                    "compared; find out who writes to them behind the guard, and check again"
+                )
+        return findings
+
+
+def _table(pair: TablePair, order: _Order, room: int | None) -> tuple[TableResult, bool]:
+    if pair.pushed_down:
+        try:
+            return _walk(pair, PushedDown(pair, order.chunk_rows or PUSHED_DOWN_ROWS).chunks(), order, room)
+        except ValueFault:
+            # A stored value that the servers' own casts refuse, such as JSON that jsonb cannot hold.
+            pair = table_pair(pair.flow, pair.source, pair.target, push_down=False)
+    return _walk(pair, Streamed(pair, order.chunk_rows or STREAMED_ROWS).chunks(), order, room)
+
+
+def _walk(
+    pair: TablePair, chunks: Iterator[Chunk], order: _Order, room: int | None
+) -> tuple[TableResult, bool]:
+    """The table's result, and whether all of the table was compared."""
+    expected = pair.source.estimate(pair.flow.source) if order.progress else 0
+    together = _SUSPECTS if room is None else min(room, _SUSPECTS)
+    rows = 0
+    suspects: list[Key] = []
+    findings: list[Finding] = []
+    undecided: list[Key] = []
+
+    def judge() -> None:
+        verdict = confirm(pair, list(dict.fromkeys(suspects)), order.settle, reveal=order.reveal)
+        findings.extend(verdict.findings)
+        undecided.extend(verdict.undecided)
+        suspects.clear()
+
+    for chunk in chunks:
+        rows += chunk.rows
+        suspects += chunk.suspects
+        if order.progress:
+            order.progress(pair.flow.source, rows, max(expected, rows))
+        if len(suspects) >= together:
+            judge()
+            if room is not None and len(findings) >= room:
+                return _result(pair, rows, findings[:room], undecided), False
+    if suspects:
+        judge()
+    whole = room is None or len(findings) <= room
+    return _result(pair, rows, findings[:room], undecided), whole
+
+
+def _result(pair: TablePair, rows: int, findings: Sequence[Finding], undecided: Sequence[Key]) -> TableResult:
+    return TableResult(pair.flow.source, pair.flow.target, rows, tuple(findings), tuple(undecided))
+
+
+def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:
+    chosen = [flow for flow in flows if table is None or table in {flow.source, flow.target}]
+    if chosen or table is None:
+        return chosen
+    known = sorted({name for flow in flows for name in (flow.source, flow.target)})
+    close = difflib.get_close_matches(table, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+    raise SchemaError(f"the phase has no table {table!r}; {hint}")
+
+
+@contextmanager
+def _sides(source: sa.Engine, target: sa.Engine) -> Iterator[tuple[SideReader, SideReader]]:
+    with SideReader(source, "source") as ours, SideReader(target, "target") as theirs:
+        yield ours, theirs
+
+
+def _covers(
+    results: Sequence[TableResult], tables: int, started: datetime, settled: bool, complete: bool
+) -> str:
+    rows = sum(result.rows for result in results)
+    text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on; "
+    text += (
+        "rows that changed meanwhile were judged once replication had passed them"
+        if settled
+        else "vouches only if nothing wrote meanwhile"
+    )
+    return text if complete else text + "; stopped at the limit of findings, the rest was not compared"

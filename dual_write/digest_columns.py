@@ -1,0 +1,145 @@
+"""A pair of tables made comparable: for every column the kind, and each side's expressions for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from dual_write.canonical import Kind, Value, encode, normal
+from dual_write.digest_keys import Key
+from dual_write.digest_types import Declared
+
+_SENT = {
+    "timestamp without time zone": "timestamp_send",
+    "timestamp with time zone": "timestamptz_send",
+    "date": "date_send",
+    "time without time zone": "time_send",
+    "uuid": "uuid_send",
+}
+_BYTEWISE = ' COLLATE "C"'
+Row = Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedColumn:
+    """A target column, what fills it, and the kind both are compared as."""
+
+    name: str
+    kind: Kind
+    source: Declared
+    target: Declared
+    across: bool  # between PostgreSQL and SQLite
+
+    @property
+    def hashable(self) -> bool:
+        """Whether PostgreSQL alone brings both sides to one form."""
+        if self.kind is Kind.NUMERIC:
+            return Kind.FLOAT not in self._kinds and Kind.SINGLE not in self._kinds
+        if self.kind in {Kind.TIMESTAMP, Kind.DATE, Kind.TIME, Kind.UUID}:
+            return self._kinds <= {Kind.TIMESTAMP, Kind.DATE, Kind.TIME, Kind.UUID}
+        return True
+
+    @property
+    def delicate(self) -> bool:
+        """Whether values that Python calls equal may differ all the same: 0.0 and -0.0, 1 and 1.0."""
+        return self.kind in {Kind.DYNAMIC, Kind.BYTES, Kind.FLOAT, Kind.SINGLE} and not self.across
+
+    @property
+    def _kinds(self) -> set[Kind | None]:
+        return {self.source.kind, self.target.kind}
+
+    def source_value(self, value: object) -> Value:
+        return normal(self.kind, value, self._scale(self.source))
+
+    def target_value(self, value: object) -> Value:
+        return normal(self.kind, value, self._scale(self.target))
+
+    def _scale(self, declared: Declared) -> int | None:
+        # Where both sides store floats they are compared as they are.
+        return declared.scale if self.across else None
+
+    def same(self, source: object, target: object) -> bool:
+        """Whether the two sides' values, as their drivers deliver them, mean the same."""
+        if source is target or (source == target and type(source) is type(target) and not self.delicate):
+            return True
+        return encode(self.source_value(source)) == encode(self.target_value(target))
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedColumns:
+    """All columns of a pair; ``key`` are the positions of those that identify a row."""
+
+    columns: tuple[ComparedColumn, ...]
+    key: tuple[int, ...]
+
+    @property
+    def delicate(self) -> tuple[int, ...]:
+        return tuple(at for at, column in enumerate(self.columns) if column.delicate)
+
+    def form(self, row: Row, *, at_source: bool) -> bytes:
+        """One short digest of a whole row, equal for rows that mean the same."""
+        digest = blake2b(digest_size=16)
+        for column, value in zip(self.columns, row, strict=True):
+            encoded = encode(column.source_value(value) if at_source else column.target_value(value))
+            digest.update(len(encoded).to_bytes(8))
+            digest.update(encoded)
+        return digest.digest()
+
+    def key_of(self, row: Row) -> Key:
+        return tuple(normal(self.columns[at].kind, row[at]) for at in self.key)
+
+    def key_from(self, values: Row) -> Key:
+        """From the key's values alone."""
+        return tuple(normal(self.columns[at].kind, value) for at, value in zip(self.key, values, strict=True))
+
+    def differing(self, source: Row, target: Row) -> tuple[int, ...]:
+        """The positions of the columns that differ."""
+        pairs = zip(self.columns, source, target, strict=True)
+        return tuple(at for at, (column, ours, theirs) in enumerate(pairs) if not column.same(ours, theirs))
+
+
+def wire_expression(expression: str, kind: Kind, declared: Declared, *, across: bool) -> str:
+    """PostgreSQL's expression under which the driver delivers the value exactly, whatever it is."""
+    match kind:
+        case Kind.FLOAT | Kind.SINGLE:
+            wide = f"({expression})::float8"
+            # SQLite cannot store -0.0; adding 0 makes it 0.0 here, too.
+            sent = f"{wide} + 0" if across else f"float8send({wide})"
+        case Kind.TIMESTAMP if declared.kind is Kind.DATE:
+            sent = f"timestamp_send(({expression})::timestamp)"
+        case Kind.TIMESTAMP | Kind.DATE | Kind.TIME | Kind.UUID if declared.name in _SENT:
+            sent = f"{_SENT[declared.name]}({expression})"
+        case Kind.INTEGER | Kind.NUMERIC:
+            sent = _number(expression, declared)
+        case _ if kind in {Kind.BOOLEAN, Kind.BYTES} or declared.kind is Kind.BYTES:
+            sent = expression
+        case _:
+            sent = f"({expression})::text"
+    return sent
+
+
+def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
+    """PostgreSQL's expression whose hash covers every bit of the value.
+
+    The hash functions of the types themselves do not: that of numeric skips the sign, that of bigint
+    folds its halves together, that of float takes 0.0 and -0.0 for one.
+    """
+    match kind:
+        case Kind.INTEGER:
+            hashed = f"int8send({_number(expression, declared)}::int8)"
+        case Kind.NUMERIC:
+            hashed = f"numeric_send(trim_scale({_number(expression, declared)}::numeric))"
+        case Kind.SINGLE:
+            hashed = f"float4send(({expression})::float4)"
+        case Kind.JSON:
+            hashed = f"({expression})::jsonb::text{_BYTEWISE}"
+        case Kind.PADDED:
+            hashed = f"rtrim(({expression})::text, ' '){_BYTEWISE}"
+        case Kind.TEXT | Kind.OPAQUE:
+            hashed = f"({expression})::text{_BYTEWISE}"
+        case _:
+            hashed = wire_expression(expression, kind, declared, across=False)
+    return hashed
+
+
+def _number(expression: str, declared: Declared) -> str:
+    return f"({expression})::int" if declared.kind is Kind.BOOLEAN else f"({expression})"

@@ -1,0 +1,198 @@
+"""One side of a check: a connection of its own that only reads, in a thread of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from dual_write.database import redacted
+from dual_write.digest_query import Statement
+from dual_write.digest_types import Declared, postgresql_type, sqlite_type
+from dual_write.errors import CheckFailed, DataError, SchemaError, UnreachableError
+from dual_write.postgresql_rows import table_name
+from dual_write.sqlite_rows import quote
+
+Rows = list[tuple[Any, ...]]
+
+# Text that leaves a session must not depend on the session; a check must neither write nor linger.
+_POSTGRESQL_SESSION = (
+    "SET default_transaction_read_only = on",
+    "SET statement_timeout = '60s'",
+    "SET timezone = 'UTC'",
+    "SET datestyle = 'ISO'",
+    "SET intervalstyle = 'postgres'",
+    "SET bytea_output = 'hex'",
+    "SET extra_float_digits = 1",
+    "SET jit = off",
+)
+_HASHES_SINCE = 140000  # the server version with bit_xor and hash_record_extended
+_CATALOG = (
+    "SELECT oid::bigint, format_type(oid, NULL), typtype = 'e' "
+    "FROM pg_type WHERE oid::bigint = ANY(%s::bigint[])"
+)
+_COLLATIONS = (
+    "SELECT a.attname, concat_ws(' ', c.collprovider, c.collname, c.collcollate, c.collversion, "
+    "CASE WHEN c.collname = 'default' THEN d.datcollate END) "
+    "FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation, pg_database d "
+    "WHERE d.datname = current_database() AND a.attrelid = %s::text::regclass"
+)
+
+
+class ValueFault(CheckFailed):
+    """The database refused to bring a stored value into the form that was asked for."""
+
+
+class SideReader:
+    """Runs statements one after the other. Errors are CheckFailed, UnreachableError when it never answered.
+
+    Each statement is its own transaction, so no snapshot is held between two of them.
+    """
+
+    def __init__(self, engine: sa.Engine, role: str) -> None:
+        self.role = role
+        self.postgresql = engine.dialect.name == "postgresql"
+        self._engine = engine
+        self._name = redacted(engine.url)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"check-{role}")
+        self._connection: Any = None  # the driver's own: there is nothing here for an ORM to do
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def ask(self, statement: Statement) -> Future[Rows]:
+        return self._thread.submit(self._run, lambda cursor: cursor.fetchall(), statement)
+
+    def read(self, statement: Statement) -> Rows:
+        return self.ask(statement).result()
+
+    def table_sql(self, table: str) -> str:
+        return table_name(table) if self.postgresql else quote(table)
+
+    @property
+    def digests_as(self) -> str | None:
+        """The encoding in which the server can digest text by itself, None if it cannot."""
+        return self._thread.submit(self._digest_encoding).result() if self.postgresql else None
+
+    def columns(self, table: str) -> Mapping[str, Declared]:
+        """The table's columns. Raises SchemaError when there is no such table."""
+        if not self.postgresql:
+            declared = self.read(("SELECT name, type FROM pragma_table_xinfo(?)", (table,)))
+            if declared:
+                return {name: sqlite_type(kind) for name, kind in declared}
+            raise self._no_table(table)
+        if self.read(("SELECT to_regclass(%s::text)", (table_name(table),))) == [(None,)]:
+            raise self._no_table(table)
+        return self._described(f"SELECT * FROM {table_name(table)} LIMIT 0")
+
+    def expressions(self, table: str, expressions: Sequence[str]) -> list[Declared]:
+        """The types of expressions over the table's rows; SQLite's have none before they have a value."""
+        if not self.postgresql or not expressions:
+            return [sqlite_type("") for _ in expressions]
+        listed = ", ".join(
+            f"({expression}) AS c{number}" for number, expression in enumerate(expressions)
+        ).replace("%", "%%")
+        return list(self._described(f"SELECT {listed} FROM {table_name(table)} LIMIT 0").values())
+
+    def collations(self, table: str) -> Mapping[str, str]:
+        """How each text column sorts, in words that two servers can be compared by."""
+        return dict(self.read((_COLLATIONS, (table_name(table),)))) if self.postgresql else {}
+
+    def estimate(self, table: str) -> int:
+        """About how many rows the table holds."""
+        if self.postgresql:
+            sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::text::regclass"
+            return int(self.read((sql, (table_name(table),)))[0][0])
+        return int(self.read((f"SELECT count(*) FROM {quote(table)}", ()))[0][0])
+
+    def _described(self, sql: str) -> dict[str, Declared]:
+        described = self._thread.submit(
+            self._run, lambda cursor: [(column[0], column[1]) for column in cursor.description], (sql, ())
+        ).result()
+        catalog = {
+            oid: postgresql_type(name, enumeration=enumeration)
+            for oid, name, enumeration in self.read((_CATALOG, ([oid for _, oid in described],)))
+        }
+        return {name: catalog[oid] for name, oid in described}
+
+    def _no_table(self, table: str) -> SchemaError:
+        return SchemaError(
+            f"{self.role} {self._name} has no table {table!r}; correct the name in the plan, "
+            "or run that side's migrations first"
+        )
+
+    def _run(self, fetch: Callable[[Any], Rows], statement: Statement) -> Rows:
+        sql, values = statement
+        try:
+            cursor = self._driver().cursor()
+            try:
+                # The values are passed even when there are none: only then is %% read as %.
+                cursor.execute(sql, values)
+                return fetch(cursor)
+            finally:
+                cursor.close()
+        except DataError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> DataError:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        state = getattr(error, "sqlstate", None) or ""
+        failure = f"the check could not read from {self.role} {self._name}: {said}. "
+        if state.startswith("22"):
+            return ValueFault(failure + "Correct the row, or give the column an expression in the plan.")
+        if state in {"42P01", "42703", "42883", "42804", "42846"}:
+            return SchemaError(failure + "Correct the table's mapping in the plan.")
+        if state == "57014":
+            return CheckFailed(
+                failure + "Check when the database is less busy, or index the key in this order."
+            )
+        return CheckFailed(failure + "Nothing is known about the data; mend the cause and check again.")
+
+    # --- in the thread
+
+    def _driver(self) -> Any:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> Any:
+        try:
+            lease = self._engine.raw_connection()
+        except sa.exc.DBAPIError as error:
+            said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+            raise UnreachableError(
+                f"{self.role} {self._name} does not answer ({said}); check that it runs and may be reached"
+            ) from error
+        driver: Any = lease.dbapi_connection
+        # Its settings are this check's own: it must not go back to the pool.
+        lease.detach()
+        if self.postgresql:
+            driver.rollback()
+            driver.autocommit = True
+            driver.prepare_threshold = None
+            for setting in _POSTGRESQL_SESSION:
+                driver.execute(setting)
+        else:
+            driver.isolation_level = None
+            driver.execute("PRAGMA query_only = ON")
+            driver.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        return driver
+
+    def _digest_encoding(self) -> str | None:
+        info = self._driver().info
+        return info.parameter_status("server_encoding") if info.server_version >= _HASHES_SINCE else None
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,37 @@
+"""What can go wrong with data; every message says what to do."""
+
+
+class DataError(Exception):
+    """The root of this package's errors; its text can be shown to a user as it is."""
+
+
+class MappingError(DataError):
+    """A mapping that cannot run in the direction asked for."""
+
+
+class SchemaError(DataError):
+    """A table, key or column that is missing, unmapped or of a type that cannot be carried."""
+
+
+class UnreachableError(DataError):
+    """A database that does not answer; the message names it without its password."""
+
+
+class FencedError(DataError):
+    """A direction that was closed, or opened by a newer epoch, while this process still worked for the older."""
+
+
+class DrainTimeout(DataError):  # noqa: N818 - a deadline that passed, named as the standard library does
+    """The change log's end was not reached in the time given."""
+
+
+class LockedError(DataError):
+    """A lock that another session held longer than the time allowed; trying again later is safe."""
+
+
+class CheckFailed(DataError):  # noqa: N818 - it says what happened to the check, not what the check found
+    """A check that could not be carried through: it says nothing about the data, neither good nor bad."""
+
+
+class RepairRefused(DataError):  # noqa: N818 - as CheckFailed
+    """A repair that would do more than was allowed."""

@@ -1,0 +1,59 @@
+"""Key texts: how a change log names a row, injectively, as a JSON array of typed values.
+
+PostgreSQL writes its own (``jsonb_build_array``); this is the form that SQLite's triggers write: integers
+as numbers, text as strings, blobs as ``{"blob": hex}``, floats as ``{"real": digits}``.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+
+Value = int | float | str | bytes | None
+
+
+def encode(values: Sequence[Value]) -> str:
+    """The key text of ``values``, as SQLite's triggers write it for all but the digits of a float."""
+    return "[" + ",".join(_encode(value) for value in values) + "]"
+
+
+def decode(key: str) -> tuple[Value, ...]:
+    """The values behind a key text. Raises ValueError when it is none."""
+    parsed = json.loads(key)
+    if not isinstance(parsed, list):
+        raise ValueError(f"not a key: {key!r}")
+    return tuple(_decode(item) for item in parsed)
+
+
+def sqlite_expression(row: str, columns: Sequence[str]) -> str:
+    """SQL for the key text of ``row`` (``NEW``, ``OLD`` or a table's alias); ``columns`` come quoted."""
+    return "'[' || " + " || ',' || ".join(_expression(f"{row}.{column}") for column in columns) + " || ']'"
+
+
+def _expression(value: str) -> str:
+    return (
+        f"CASE typeof({value}) WHEN 'integer' THEN CAST({value} AS TEXT) WHEN 'text' THEN json_quote({value}) "
+        f"WHEN 'blob' THEN '{{\"blob\":\"' || hex({value}) || '\"}}' "
+        f"WHEN 'real' THEN '{{\"real\":\"' || printf('%!.17g', {value}) || '\"}}' ELSE 'null' END"
+    )
+
+
+def _encode(value: Value) -> str:
+    if isinstance(value, bytes):
+        return json.dumps({"blob": value.hex().upper()}, separators=(",", ":"))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value!r} cannot be part of a key")
+        return json.dumps({"real": repr(value)}, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _decode(item: object) -> Value:
+    match item:
+        case {"blob": str(digits)}:
+            return bytes.fromhex(digits)
+        case {"real": str(digits)}:
+            return float(digits)
+        case None | int() | str():
+            return item
+        case _:
+            raise ValueError(f"not a key value: {item!r}")

@@ -1,0 +1,77 @@
+"""Parked keys: changes that the target would not take, kept aside so that they hold up nobody else."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dual_write.adapter import Adapter, Session
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 60.0
+
+# PostgreSQL quotes the offending value at the end of a message.
+_VALUE = re.compile(r': ".*"?$', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A key that waits to be tried again, with the log entries it stands for. ``due`` is in epoch seconds."""
+
+    table: str
+    key: str
+    seq: int
+    entries: int
+    attempts: int
+    due: float
+    error: str
+
+
+def again(
+    table: str, key: str, seq: int, entries: int, before: Parked | None, error: Exception, now: float
+) -> Parked:
+    """The key after one more failure: later entries join those it already stands for."""
+    attempts = 1 + (before.attempts if before else 0)
+    pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 16))
+    entries += before.entries if before else 0
+    return Parked(table, key, seq, entries, attempts, now + pause, reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why, without the values that the row holds."""
+    lines = str(error).strip().splitlines()
+    return _VALUE.sub(': "***"', lines[0]) if lines else type(error).__name__
+
+
+def read(adapter: Adapter, session: Session, stream: str) -> list[Parked]:
+    rows = session.execute(
+        f"SELECT tbl, key, seq, entries, attempts, due, error FROM {adapter.name('parked')} "
+        "WHERE stream = ? ORDER BY seq",
+        stream,
+    )
+    return [Parked(*row) for row in rows]
+
+
+def park(adapter: Adapter, session: Session, stream: str, parked: Sequence[Parked]) -> None:
+    for entry in parked:
+        session.execute(
+            f"INSERT INTO {adapter.name('parked')} VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (stream, tbl, key) DO UPDATE SET seq = excluded.seq, entries = excluded.entries, "
+            "attempts = excluded.attempts, due = excluded.due, error = excluded.error",
+            stream,
+            entry.table,
+            entry.key,
+            entry.seq,
+            entry.entries,
+            entry.attempts,
+            entry.due,
+            entry.error,
+        )
+
+
+def unpark(adapter: Adapter, session: Session, stream: str, entry: Parked) -> None:
+    session.execute(
+        f"DELETE FROM {adapter.name('parked')} WHERE stream = ? AND tbl = ? AND key = ?",
+        stream,
+        entry.table,
+        entry.key,
+    )

@@ -1,0 +1,341 @@
+"""PostgreSQL: transactions, bookkeeping and the change log of one database."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors as driver_errors
+
+from dual_write import postgresql_capture
+from dual_write.adapter import (
+    Adapter,
+    Captured,
+    Change,
+    Ownership,
+    Position,
+    Reader,
+    Row,
+    Session,
+    TypeName,
+    Writer,
+)
+from dual_write.database import open_engine, redacted, unreachable
+from dual_write.errors import DataError, LockedError, SchemaError
+from dual_write.postgresql_copy import PostgreSQLCopier
+from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
+from dual_write.postgresql_session import PostgreSQLSession
+
+_BOOKKEEPING = {
+    "change": "id bigint GENERATED ALWAYS AS IDENTITY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), "
+    "stream text NOT NULL, tbl text NOT NULL, key text, at timestamptz NOT NULL DEFAULT clock_timestamp()",
+    "stream": "stream text PRIMARY KEY, purged bigint NOT NULL DEFAULT 0",
+    "inbox": "stream text PRIMARY KEY, open boolean NOT NULL, epoch bigint NOT NULL, at_xid bigint NOT NULL, "
+    "at_id bigint NOT NULL, floor_id bigint NOT NULL, passed bigint NOT NULL",
+    "version": "stream text, tbl text, key text, epoch bigint NOT NULL, seq bigint NOT NULL, "
+    "deleted boolean NOT NULL, PRIMARY KEY (stream, tbl, key)",
+    "parked": "stream text, tbl text, key text, seq bigint NOT NULL, entries bigint NOT NULL, "
+    "attempts integer NOT NULL, due double precision NOT NULL, error text NOT NULL, "
+    "PRIMARY KEY (stream, tbl, key)",
+    "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
+    "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
+}
+_INDEX = "CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)"
+_BEHIND = "stream = ? AND (xid, id) > (?::text::xid8, ?) AND id > ?"
+
+# A frozen process must not keep its locks: the server ends a transaction that idles as long as this.
+_IDLE_SECONDS = 30
+
+
+class PostgreSQL(Adapter):
+    """One PostgreSQL database, version 15 or newer."""
+
+    engine = "postgresql"
+    row_lock = " FOR UPDATE"
+
+    def __init__(self, url: str | sa.URL) -> None:
+        self._url = url
+        self._engine = open_engine(url)
+
+    @contextmanager
+    def reading(self, *, snapshot: bool = False) -> Iterator[Session]:
+        isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+        with self._transaction(f"BEGIN ISOLATION LEVEL {isolation} READ ONLY") as session:
+            yield session
+
+    @contextmanager
+    def writing(self, lock_timeout: float = 5.0) -> Iterator[Session]:
+        with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") as session:
+            session.execute(f"SET LOCAL lock_timeout = {max(1, int(lock_timeout * 1000))}")
+            session.execute(f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}")
+            yield session
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[PostgreSQLSession]:
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lease:
+                connection = cast("psycopg.Connection[Row]", lease.connection.driver_connection)
+                try:
+                    session = PostgreSQLSession(connection)
+                    session.execute(begin)
+                    yield session
+                    session.execute("COMMIT")
+                except BaseException:
+                    if not connection.closed:
+                        connection.rollback()
+                    if connection.closed:
+                        lease.invalidate()
+                    raise
+        except sa.exc.DBAPIError as error:
+            raise unreachable(self._url, error) from error
+        except psycopg.Error as error:
+            translated = self._translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def _translated(self, error: psycopg.Error) -> DataError | None:
+        match error:
+            case (
+                driver_errors.LockNotAvailable()
+                | driver_errors.DeadlockDetected()
+                | driver_errors.QueryCanceled()
+            ):
+                return LockedError(
+                    f"{redacted(self._url)}: {_first_line(error)}; look for a long write transaction "
+                    "(pg_stat_activity) and try again"
+                )
+            case driver_errors.InsufficientPrivilege():
+                return SchemaError(
+                    f"{redacted(self._url)}: {_first_line(error)}; the user of the plan's URL has to own the tables"
+                )
+            case psycopg.OperationalError() | psycopg.InterfaceError():
+                return unreachable(self._url, error)
+            case psycopg.ProgrammingError():
+                return SchemaError(
+                    f"{redacted(self._url)}: {_first_line(error)}; the table or the plan's mapping has to be mended"
+                )
+            case _:
+                return None
+
+    def dispose(self) -> None:
+        self._engine.dispose()
+
+    def is_row_fault(self, error: Exception) -> bool:
+        faults = (
+            psycopg.IntegrityError,
+            psycopg.DataError,
+            # A trigger's own refusal, and a value that has no cast.
+            driver_errors.RaiseException,
+            driver_errors.CannotCoerce,
+            ValueError,
+        )
+        return isinstance(error, faults)
+
+    def name(self, table: str) -> str:
+        return f"strangler.{table}"
+
+    def create_bookkeeping(self) -> None:
+        with self.writing() as session:
+            # Two phases may be installed at once; IF NOT EXISTS alone is no protection against that.
+            session.execute("SELECT pg_advisory_xact_lock(hashtext('strangler.bookkeeping'))")
+            session.execute("CREATE SCHEMA IF NOT EXISTS strangler")
+            for table, columns in _BOOKKEEPING.items():
+                session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
+            session.execute(_INDEX)
+
+    def drop_bookkeeping(self, session: Session) -> None:
+        for table in _BOOKKEEPING:
+            session.execute(f"DROP TABLE IF EXISTS {self.name(table)}")
+        session.execute("DROP SCHEMA IF EXISTS strangler")
+
+    def has_bookkeeping(self, session: Session) -> bool:
+        return session.execute("SELECT to_regclass('strangler.inbox') IS NOT NULL") == [(True,)]
+
+    def capture(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        for table in tables:
+            with self.writing(lock_timeout) as session:
+                postgresql_capture.install(session, table)
+
+    def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        for table in tables:
+            with self.writing(lock_timeout) as session:
+                postgresql_capture.remove(session, table)
+
+    def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                postgresql_capture.guard(session, table, ownership)
+        # Transactions that wrote before the guard stood may still be open: only their end makes it whole.
+        postgresql_capture.wait_for_writers(self.reading, tables, lock_timeout)
+
+    def unguard(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                postgresql_capture.unguard(session, table)
+
+    def guarded(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [table.table for table in tables if postgresql_capture.is_guarded(session, table)]
+
+    def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        return self._read(
+            session,
+            f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT ?",
+            *_bound(stream, position),
+            limit,
+        )
+
+    def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        return self._read(session, f"WHERE {_BEHIND} ORDER BY id LIMIT ?", *_bound(stream, position), limit)
+
+    def _read(self, session: Session, condition: str, *values: object) -> list[Change]:
+        rows = session.execute(
+            f"SELECT xid::text::bigint, id, tbl, key FROM strangler.change {condition}", *values
+        )
+        return [Change(*row) for row in rows]
+
+    def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
+        [(count, age)] = session.execute(
+            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 "
+            f"FROM strangler.change WHERE {_BEHIND}",
+            *_bound(stream, position),
+        )
+        return count, max(0.0, age)
+
+    def horizon_seconds(self, session: Session) -> float:
+        [(age,)] = session.execute(
+            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8 "
+            "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return max(0.0, float(age))
+
+    def purge(self, session: Session, stream: str, position: Position) -> int:
+        [(count,)] = session.execute(
+            "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
+            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) RETURNING 1) SELECT count(*) FROM gone",
+            *_bound(stream, position),
+        )
+        return int(count)
+
+    def forget(self, session: Session, stream: str) -> None:
+        session.execute("DELETE FROM strangler.change WHERE stream = ?", stream)
+
+    def claim(
+        self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
+    ) -> set[str]:
+        keys, sequences, deleted = (list(column) for column in zip(*entries, strict=True))
+        rows = session.execute(
+            "INSERT INTO strangler.version AS v SELECT ?::text, ?::text, n.key, ?::bigint, n.seq, n.deleted "
+            "FROM unnest(?::text[], ?::bigint[], ?::boolean[]) AS n(key, seq, deleted) ORDER BY n.key "
+            "ON CONFLICT (stream, tbl, key) DO UPDATE "
+            "SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq, deleted = EXCLUDED.deleted "
+            "WHERE (v.epoch, v.seq) < (EXCLUDED.epoch, EXCLUDED.seq) RETURNING v.key",
+            stream,
+            table,
+            epoch,
+            keys,
+            sequences,
+            deleted,
+        )
+        return {key for (key,) in rows}
+
+    def versioned(self, session: Session, stream: str, table: str, keys: Sequence[str]) -> set[str]:
+        rows = session.execute(
+            "SELECT key FROM strangler.version WHERE stream = ? AND tbl = ? AND key = ANY(?::text[])",
+            stream,
+            table,
+            list(keys),
+        )
+        return {key for (key,) in rows}
+
+    def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
+        return writable_columns(session, table)
+
+    def reader(
+        self,
+        session: Session,
+        table: str,
+        key: Sequence[str],
+        expressions: Sequence[str],
+        wanted: Sequence[TypeName] | None,
+    ) -> PostgreSQLReader:
+        return PostgreSQLReader(session, table, key, expressions, wanted)
+
+    def writer(
+        self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]
+    ) -> PostgreSQLWriter:
+        return PostgreSQLWriter(session, table, key, columns)
+
+    def copier(self, stream: str, table: str, reader: Reader, writer: Writer) -> PostgreSQLCopier:
+        return PostgreSQLCopier(
+            stream, table, cast("PostgreSQLReader", reader), cast("PostgreSQLWriter", writer)
+        )
+
+    @contextmanager
+    def replicating(
+        self, session: Session, origin: str, tables: Sequence[str], suppress: bool
+    ) -> Iterator[None]:
+        session.execute("SELECT set_config('strangler.origin', ?, true)", origin)
+        with postgresql_capture.asleep(session, tables) if suppress else _awake():
+            yield
+        session.execute("SELECT set_config('strangler.origin', '', true)")
+
+    def references(self, session: Session, tables: Sequence[str]) -> dict[str, set[str]]:
+        oids = {
+            table: session.execute("SELECT ?::text::regclass::oid", table_name(table))[0][0]
+            for table in tables
+        }
+        by_oid = {oid: table for table, oid in oids.items()}
+        return {
+            table: {
+                by_oid[parent]
+                for (parent,) in session.execute(
+                    "SELECT confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid = ?::oid", oid
+                )
+                if parent in by_oid and parent != oid
+            }
+            for table, oid in oids.items()
+        }
+
+    def identities(self, session: Session, table: str) -> dict[str, int]:
+        rows = session.execute(
+            "SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = ?::text::regclass AND a.attnum > 0 "
+            "AND NOT a.attisdropped AND pg_get_serial_sequence(?, a.attname) IS NOT NULL",
+            table_name(table),
+            table_name(table),
+        )
+        return {column: self.highest(session, table, column) for (column,) in rows}
+
+    def highest(self, session: Session, table: str, column: str) -> int:
+        [(stored,)] = session.execute(f"SELECT coalesce(max({quote(column)}), 0) FROM {table_name(table)}")
+        [(sequence,)] = session.execute("SELECT pg_get_serial_sequence(?, ?)", table_name(table), column)
+        given = 0
+        if sequence is not None:
+            [(given,)] = session.execute(
+                f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
+            )
+        return max(int(stored), int(given))
+
+    def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:
+        if value > 0:
+            session.execute(
+                "SELECT setval(pg_get_serial_sequence(?, ?)::regclass, ?::bigint)",
+                table_name(table),
+                column,
+                value,
+            )
+
+
+@contextmanager
+def _awake() -> Iterator[None]:
+    yield
+
+
+def _bound(stream: str, position: Position) -> tuple[object, ...]:
+    return stream, str(position.xid), position.id, position.floor
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

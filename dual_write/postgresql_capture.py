@@ -1,0 +1,194 @@
+"""PostgreSQL's triggers: one a table, whose function logs changes or, while guarded, refuses them.
+
+Guarding replaces the function's body instead of creating a trigger: that takes no lock on the table, so it
+neither waits for readers and vacuum nor makes writers queue behind it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+
+from dual_write.adapter import Captured, Ownership, Session
+from dual_write.errors import LockedError, SchemaError
+from dual_write.postgresql_rows import (
+    key_expression,
+    literal,
+    may_replicate,
+    quote,
+    table_name,
+    writable_columns,
+)
+
+_UNMARKED = "coalesce(current_setting('strangler.origin', true), '') = ''"
+_POLL_SECONDS = 0.005
+_GUARD = "guard"
+
+
+def install(session: Session, captured: Captured) -> None:
+    """Log every insert, update, delete and truncate of the table. A guard that stands is left alone."""
+    table, trigger = table_name(captured.table), _trigger(captured)
+    if not is_guarded(session, captured):
+        _define(session, captured, _logging(session, captured), "capture")
+    for name, events, each in (
+        (trigger, "INSERT OR UPDATE OR DELETE", "ROW"),
+        (f"{trigger}_truncate", "TRUNCATE", "STATEMENT"),
+    ):
+        if _has_trigger(session, captured, name):
+            continue
+        session.execute(
+            f"CREATE TRIGGER {name} AFTER {events} ON {table} FOR EACH {each} "
+            f"WHEN ({_UNMARKED}) EXECUTE FUNCTION {_function(captured)}()"
+        )
+        # Rows that a logical replication subscription writes are changes too.
+        session.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+
+def remove(session: Session, captured: Captured) -> None:
+    [(exists,)] = session.execute("SELECT to_regclass(?) IS NOT NULL", table_name(captured.table))
+    for name in (_trigger(captured), f"{_trigger(captured)}_truncate"):
+        if exists and _has_trigger(session, captured, name):
+            session.execute(f"DROP TRIGGER {name} ON {table_name(captured.table)}")
+    session.execute(f"DROP FUNCTION IF EXISTS {_function(captured)}()")
+
+
+def guard(session: Session, captured: Captured, ownership: Ownership) -> None:
+    """Refuse unmarked writes that begin from now on."""
+    refusal = ownership.refusal(captured.table)
+    _define(session, captured, f"BEGIN RAISE EXCEPTION USING MESSAGE = {literal(refusal)}; END", _GUARD)
+    install(session, captured)
+
+
+def unguard(session: Session, captured: Captured) -> None:
+    if is_guarded(session, captured):
+        _define(session, captured, _logging(session, captured), "capture")
+
+
+def is_guarded(session: Session, captured: Captured) -> bool:
+    rows = session.execute(
+        "SELECT obj_description(to_regprocedure(?), 'pg_proc')", f"{_function(captured)}()"
+    )
+    return rows == [(_GUARD,)]
+
+
+def wait_for_writers(
+    reading: Callable[[], AbstractContextManager[Session]], tables: Sequence[Captured], timeout: float
+) -> None:
+    """Return when every transaction that could have written before a guard stood has ended."""
+    deadline = time.monotonic() + timeout
+    names = [table_name(table.table) for table in tables]
+    with reading() as session:
+        writers = _writers(session, names)
+    while writers:
+        if time.monotonic() > deadline:
+            raise LockedError(
+                f"a transaction that wrote to {', '.join(table.table for table in tables)} is still open after "
+                f"{timeout:g} s; end it (pg_stat_activity shows it) and try again"
+            )
+        time.sleep(_POLL_SECONDS)
+        with reading() as session:
+            writers &= _writers(session, names)
+
+
+@contextmanager
+def asleep(session: Session, tables: Sequence[str]) -> Iterator[None]:
+    """Foreign triggers and foreign key actions of ``tables`` do not fire for what is written inside."""
+    if may_replicate(session):
+        session.execute("SET LOCAL session_replication_role = replica")
+        yield
+        session.execute("SET LOCAL session_replication_role = origin")
+        return
+    # Without that right: the owner may put each trigger to sleep; foreign keys stay checked.
+    foreign = _foreign_triggers(session, tables)
+    for table, trigger in foreign:
+        session.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+    yield
+    if foreign:
+        # A table with checks still to come cannot be altered.
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    for table, trigger in foreign:
+        session.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+
+
+def _foreign_triggers(session: Session, tables: Sequence[str]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for table in map(table_name, tables):
+        found = session.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = ?::text::regclass AND NOT tgisinternal "
+            "AND tgenabled = 'O' AND tgname NOT LIKE 'strangler\\_%'",
+            table,
+        )
+        rows += [(table, quote(name)) for (name,) in found]
+    return rows
+
+
+def _writers(session: Session, tables: Sequence[str]) -> set[str]:
+    rows = session.execute(
+        "SELECT DISTINCT l.virtualtransaction FROM pg_locks AS l "
+        "JOIN unnest(?::text[]) AS t(name) ON true JOIN pg_partition_tree(t.name::regclass) AS p ON true "
+        "WHERE l.relation = p.relid AND l.granted "
+        "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') "
+        "UNION SELECT DISTINCT l.virtualtransaction FROM pg_locks AS l "
+        "JOIN unnest(?::text[]) AS t(name) ON l.relation = t.name::regclass WHERE l.granted "
+        "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')",
+        list(tables),
+        list(tables),
+    )
+    return {transaction for (transaction,) in rows}
+
+
+def _logging(session: Session, captured: Captured) -> str:
+    types = writable_columns(session, captured.table)
+    if missing := [column for column in captured.key if column not in types]:
+        raise SchemaError(f"table {captured.table!r} has no key column {missing[0]!r}; correct the plan")
+    entry = (
+        "INSERT INTO strangler.change (stream, tbl, key) "
+        f"VALUES ({literal(captured.stream)}, {literal(captured.table)}, "
+    )
+    key_types = [types[column] for column in captured.key]
+    new, old = (
+        key_expression([f"{row}.{quote(column)}" for column in captured.key], key_types)
+        for row in ("NEW", "OLD")
+    )
+    return (
+        f"DECLARE new_key text; old_key text; BEGIN "
+        f"IF TG_OP = 'TRUNCATE' THEN {entry}NULL); RETURN NULL; END IF; "
+        f"IF TG_OP <> 'INSERT' THEN old_key := {old}; END IF; "
+        f"IF TG_OP <> 'DELETE' THEN new_key := {new}; {entry}new_key); END IF; "
+        f"IF old_key IS DISTINCT FROM new_key AND old_key IS NOT NULL THEN {entry}old_key); END IF; "
+        f"RETURN NULL; END"
+    )
+
+
+def _define(session: Session, captured: Captured, body: str, purpose: str) -> None:
+    name = _function(captured)
+    # Definer's rights: the monolith's own user knows nothing of this schema.
+    session.execute(
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = pg_catalog, pg_temp AS {literal(body)}"
+    )
+    session.execute(f"COMMENT ON FUNCTION {name}() IS {literal(purpose)}")
+
+
+def _has_trigger(session: Session, captured: Captured, name: str) -> bool:
+    return bool(
+        session.execute(
+            "SELECT 1 FROM pg_trigger WHERE tgrelid = ?::text::regclass AND tgname = ?",
+            table_name(captured.table),
+            name,
+        )
+    )
+
+
+def _function(captured: Captured) -> str:
+    return f"strangler.capture_{_digest(captured)}"
+
+
+def _trigger(captured: Captured) -> str:
+    return f"strangler_capture_{_digest(captured)}"
+
+
+def _digest(captured: Captured) -> str:
+    return sha256(f"{captured.stream}\0{captured.table}".encode()).hexdigest()[:12]

@@ -1,0 +1,240 @@
+"""PostgreSQL's rows: read through a mapping and written idempotently, every value in its type's text form."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from dual_write.adapter import Reader, Row, Session, TypeName, Writer
+from dual_write.errors import SchemaError
+from dual_write.postgresql_session import PostgreSQLSession, native
+
+_TYPES = """
+SELECT t.oid, CASE WHEN t.typtype = 'd' THEN b.typname WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
+       format('%I.%I', n.nspname, t.typname)
+FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace LEFT JOIN pg_type AS b ON b.oid = t.typbasetype
+WHERE t.oid = ANY($1::oid[])
+"""
+_COLUMNS = """
+SELECT a.attname, a.atttypid FROM pg_attribute AS a
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
+"""
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table_name(table: str) -> str:
+    """The quoted name of ``table``, which may carry its schema in front of a dot."""
+    return ".".join(quote(part) for part in table.split(".", 1))
+
+
+def literal(value: str) -> str:
+    """A string literal, whatever the session's settings."""
+    if "\\" in value:
+        return " E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+    return "'" + value.replace("'", "''") + "'"
+
+
+def may_replicate(session: Session) -> bool:
+    """Whether triggers and foreign key actions can be put to sleep for a transaction."""
+    [(may,)] = session.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")
+    return bool(may)
+
+
+def types_of(session: PostgreSQLSession, oids: Sequence[int]) -> list[TypeName]:
+    known = {oid: TypeName(base, cast) for oid, base, cast in session.native(_TYPES, list(set(oids)))}
+    return [known[oid] for oid in oids]
+
+
+def writable_columns(session: Session, table: str) -> Mapping[str, TypeName]:
+    own = native(session)
+    rows = own.native(_COLUMNS, table_name(table))
+    return dict(zip((name for name, _ in rows), types_of(own, [oid for _, oid in rows]), strict=True))
+
+
+def key_expression(values: Sequence[str], types: Sequence[TypeName]) -> str:
+    """SQL for a key text that does not depend on the settings of the session that writes it."""
+    stable = {"timestamptz": "({} AT TIME ZONE 'UTC')", "bytea": "('\\x' || encode({}, 'hex'))"}
+    parts = [stable.get(type_.base, "{}").format(value) for value, type_ in zip(values, types, strict=True)]
+    return f"jsonb_build_array({', '.join(parts)})::text"
+
+
+class PostgreSQLReader(Reader):
+    """Rows as text. The source casts to the target's types where both are PostgreSQL."""
+
+    def __init__(
+        self,
+        session: Session,
+        table: str,
+        key: Sequence[str],
+        expressions: Sequence[str],
+        wanted: Sequence[TypeName] | None,
+    ) -> None:
+        self._table = table_name(table)
+        self._plain = table
+        self._names = [quote(column) for column in key]
+        self._listed = ", ".join(self._names)
+        known = writable_columns(session, table)
+        if missing := [column for column in key if column not in known]:
+            raise SchemaError(f"table {table!r} has no key column {missing[0]!r}; run `strangler doctor`")
+        self.key_types = [known[column] for column in key]
+        self._key = key_expression(self._names, self.key_types)
+        parts = (f"(k.text::jsonb ->> {index})::{type_.cast}" for index, type_ in enumerate(self.key_types))
+        self._decoded = f"SELECT {', '.join(parts)} FROM unnest($1::text[]) AS k(text)"
+        self.expressions = self._typed(native(session), expressions, wanted)
+        selected = ", ".join(f"({expression})::text" for expression in self.expressions)
+        self._selected = f"SELECT {self._key}, {selected} FROM {self._table}"
+
+    def _typed(
+        self, session: PostgreSQLSession, expressions: Sequence[str], wanted: Sequence[TypeName] | None
+    ) -> list[str]:
+        try:
+            with session.savepoint():
+                query = f"SELECT {', '.join(expressions)} FROM {self._table} LIMIT 0"
+                self.types = types_of(session, session.describe(query))
+                if wanted is None:
+                    return list(expressions)
+                casts = [
+                    expression
+                    if own.base == to.base or not to.cast.startswith("pg_catalog.")
+                    else f"({expression})::{to.cast}"
+                    for expression, own, to in zip(expressions, self.types, wanted, strict=True)
+                ]
+                session.describe(f"SELECT {', '.join(casts)} FROM {self._table} LIMIT 0")
+                return casts
+        except psycopg.Error as error:
+            said = str(error).splitlines()[0]
+            raise SchemaError(
+                f"the mapping of table {self._plain!r} cannot be read: {said}; correct its columns in the plan"
+            ) from error
+
+    def rows(self, session: Session, keys: Sequence[str]) -> dict[str, Row]:
+        found = native(session).native(
+            f"{self._selected} WHERE ({self._listed}) IN ({self._decoded})",
+            list(keys),
+        )
+        return {row[0]: row[1:] for row in found}
+
+    def chunk(self, session: Session, after: str | None, limit: int) -> list[tuple[str, Row]]:
+        rows = session.execute(
+            f"{self._selected} WHERE {self.behind(after)} ORDER BY {self._listed} LIMIT {limit}"
+        )
+        return [(row[0], row[1:]) for row in rows]
+
+    def keys(self, session: Session, after: str | None, limit: int) -> list[str]:
+        rows = session.execute(
+            f"SELECT {self._key} FROM {self._table} WHERE {self.behind(after)} "
+            f"ORDER BY {self._listed} LIMIT {limit}"
+        )
+        return [key for (key,) in rows]
+
+    def upper(self, session: Session, after: str | None, limit: int) -> str | None:
+        """The key of the ``limit``-th row behind ``after``, or None when there are fewer."""
+        rows = session.execute(
+            f"SELECT {self._key} FROM {self._table} WHERE {self.behind(after)} "
+            f"ORDER BY {self._listed} OFFSET {limit - 1} LIMIT 1"
+        )
+        return rows[0][0] if rows else None
+
+    def copy_query(self, after: str | None, upper: str | None) -> str:
+        """The key text and the typed columns of the rows behind ``after`` up to ``upper``."""
+        until = f" AND ({self._listed}) <= ({self._values(upper)})" if upper is not None else ""
+        return (
+            f"SELECT {self._key}, {', '.join(self.expressions)} FROM {self._table} "
+            f"WHERE {self.behind(after)}{until}"
+        )
+
+    def values(self, key: str) -> Row:
+        return tuple(_raw(value) for value in json.loads(key, parse_float=str, parse_int=str))
+
+    def delivered(self, session: Session, keys: Sequence[str]) -> list[Row]:
+        return native(session).native(self._decoded, list(keys))
+
+    def estimate(self, session: Session) -> int:
+        [(count,)] = native(session).native(
+            "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_partition_tree($1::text::regclass) AS p "
+            "JOIN pg_class AS c ON c.oid = p.relid",
+            self._table,
+        )
+        if count < 100_000:
+            [(count,)] = session.execute(f"SELECT count(*) FROM {self._table}")
+        return int(count)
+
+    def behind(self, after: str | None) -> str:
+        return "true" if after is None else f"({self._listed}) > ({self._values(after)})"
+
+    def _values(self, key: str) -> str:
+        return ", ".join(
+            f"{'NULL' if value is None else literal(str(value))}::{type_.cast}"
+            for value, type_ in zip(self.values(key), self.key_types, strict=True)
+        )
+
+
+class PostgreSQLWriter(Writer):
+    """A table written to by key; whole batches go in one statement."""
+
+    def __init__(self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]) -> None:
+        self.table = table_name(table)
+        known = writable_columns(session, table)
+        if missing := [column for column in (*columns, *key) if column not in known]:
+            raise SchemaError(f"table {table!r} has no column {missing[0]!r}; correct the plan or the schema")
+        self.types = [known[column] for column in columns]
+        self.key_types = [known[column] for column in key]
+        self.replaceable = set(columns) == set(known) and may_replicate(session)
+        self._key = [quote(column) for column in key]
+        self.names = [quote(column) for column in columns]
+        updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in self.names if name not in self._key)
+        self.conflict = f"ON CONFLICT ({', '.join(self._key)}) DO " + (
+            f"UPDATE SET {updates}" if updates else "NOTHING"
+        )
+        self._upsert = (
+            f"INSERT INTO {self.table} ({', '.join(self.names)}) OVERRIDING SYSTEM VALUE "
+            f"SELECT {_casts(self.types)} FROM {_unnested(len(self.types))} {self.conflict}"
+        )
+        self._listed = f"SELECT {_casts(self.key_types)} FROM {_unnested(len(key))}"
+
+    def upsert(self, session: Session, rows: Sequence[Row]) -> None:
+        native(session).arrays(self._upsert, rows)
+
+    def delete(self, session: Session, keys: Sequence[Row]) -> None:
+        native(session).arrays(
+            f"DELETE FROM {self.table} WHERE ({', '.join(self._key)}) IN ({self._listed})", keys
+        )
+
+    def empty(self, session: Session) -> bool:
+        return not session.execute(f"SELECT 1 FROM {self.table} LIMIT 1")
+
+    def stage(self, session: Session, keys: Sequence[Row]) -> None:
+        if not session.execute("SELECT 1 FROM pg_class WHERE oid = to_regclass('pg_temp.strangler_kept')"):
+            session.execute(
+                f"CREATE TEMP TABLE strangler_kept ON COMMIT DROP AS "
+                f"SELECT {', '.join(self._key)} FROM {self.table} LIMIT 0"
+            )
+        if keys:
+            native(session).arrays(f"INSERT INTO pg_temp.strangler_kept {self._listed}", keys)
+
+    def sweep(self, session: Session) -> None:
+        self.stage(session, [])
+        session.execute("ANALYZE pg_temp.strangler_kept")
+        same = " AND ".join(f"k.{column} = t.{column}" for column in self._key)
+        session.execute(
+            f"DELETE FROM {self.table} AS t WHERE NOT EXISTS (SELECT 1 FROM pg_temp.strangler_kept AS k WHERE {same})"
+        )
+        session.execute("DROP TABLE pg_temp.strangler_kept")
+
+
+def _casts(types: Sequence[TypeName]) -> str:
+    return ", ".join(f"r.c{index}::{type_.cast}" for index, type_ in enumerate(types))
+
+
+def _unnested(width: int) -> str:
+    arrays = ", ".join(f"${index + 1}::text[]" for index in range(width))
+    return f"unnest({arrays}) AS r({', '.join(f'c{index}' for index in range(width))})"
+
+
+def _raw(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)

@@ -1,0 +1,151 @@
+"""The statements of a repair: each applies only while the target's row is still what was read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dual_write import postgresql_rows, sqlite_rows
+from dual_write.adapter import Row, TypeName
+from dual_write.check_result import shown_key
+from dual_write.digest_keys import Key
+from dual_write.sqlite_rows import quote
+
+
+_WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "path", "polygon"})
+
+
+class Action(StrEnum):
+    """What a statement does to its row."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One row's repair. ``sql`` takes ``values`` and returns a row when it applied.
+
+    ``undo`` is a complete statement that takes the repair back, under the same condition.
+    """
+
+    table: str
+    action: Action
+    key: Key
+    columns: tuple[str, ...]
+    sql: str
+    values: tuple[object, ...]
+    undo: str
+
+    def __str__(self) -> str:
+        """What it does, without the row's values."""
+        changed = f" ({', '.join(self.columns)})" if self.action is Action.UPDATE else ""
+        return f"{self.action} {self.table} {shown_key(self.key)}{changed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The target's table: all its columns that can be written to, and its key."""
+
+    name: str
+    postgresql: bool
+    types: Mapping[str, TypeName]
+    key: tuple[str, ...]
+
+    @property
+    def sql(self) -> str:
+        return postgresql_rows.table_name(self.name) if self.postgresql else quote(self.name)
+
+    def selected(self) -> str:
+        """The columns in the form in which ``Statement`` compares and writes them."""
+        return ", ".join(f"{quote(name)}::text" if self.postgresql else quote(name) for name in self.types)
+
+    def insert(self, key: Key, row: Mapping[str, object]) -> Statement:
+        return Statement(
+            self.name,
+            Action.INSERT,
+            key,
+            tuple(row),
+            f"{self._inserted(row, ['?'] * len(row))} RETURNING 1",
+            tuple(row.values()),
+            f"DELETE FROM {self.sql} WHERE {self._literally(row)};",
+        )
+
+    def delete(self, key: Key, row: Mapping[str, object]) -> Statement:
+        return Statement(
+            self.name,
+            Action.DELETE,
+            key,
+            tuple(row),
+            f"DELETE FROM {self.sql} WHERE {self._unchanged(row)} RETURNING 1",
+            self._compared(row),
+            f"{self._inserted(row, [self._literal(value) for value in row.values()])};",
+        )
+
+    def update(self, key: Key, found: Mapping[str, object], wanted: Mapping[str, object]) -> Statement:
+        """``found`` is the whole row, ``wanted`` the columns to set."""
+        old = {name: found[name] for name in wanted}
+        assigned = ", ".join(f"{quote(name)} = {self._typed(name, '?')}" for name in wanted)
+        restored = ", ".join(
+            f"{quote(name)} = {self._typed(name, self._literal(value))}" for name, value in old.items()
+        )
+        return Statement(
+            self.name,
+            Action.UPDATE,
+            key,
+            tuple(wanted),
+            f"UPDATE {self.sql} SET {assigned} WHERE {self._unchanged(found)} RETURNING 1",
+            (*wanted.values(), *self._compared(found)),
+            f"UPDATE {self.sql} SET {restored} WHERE {self._literally({**found, **wanted})};",
+        )
+
+    def _inserted(self, row: Mapping[str, object], values: Sequence[str]) -> str:
+        overriding = " OVERRIDING SYSTEM VALUE" if self.postgresql else ""
+        typed = ", ".join(self._typed(name, value) for name, value in zip(row, values, strict=True))
+        return (
+            f"INSERT INTO {self.sql} ({', '.join(map(quote, row))}){overriding} VALUES ({typed}) "
+            f"ON CONFLICT ({', '.join(map(quote, self.key))}) DO NOTHING"
+        )
+
+    def _typed(self, name: str, value: str) -> str:
+        return f"{value}::text::{self.types[name].cast}" if self.postgresql else value
+
+    def _unchanged(self, row: Mapping[str, object]) -> str:
+        """The key by its index, then every column bit by bit."""
+        keys = [f"{quote(name)} = {self._typed(name, '?')}" for name in self.key]
+        return " AND ".join((*keys, *(self._is(name, "?") for name in row)))
+
+    def _compared(self, row: Mapping[str, object]) -> tuple[object, ...]:
+        return (*(row[name] for name in self.key), *row.values())
+
+    def _literally(self, row: Mapping[str, object]) -> str:
+        """As ``_unchanged``, for values that may read otherwise once they are stored, as 1.50 for 1.5."""
+        keys = [f"{quote(name)} = {self._typed(name, self._literal(row[name]))}" for name in self.key]
+        return " AND ".join(
+            (*keys, *(self._equals(name, self._literal(value)) for name, value in row.items()))
+        )
+
+    def _equals(self, name: str, literal: str) -> str:
+        if self.postgresql and self.types[name].base not in _WITHOUT_EQUALITY:
+            return f"{quote(name)} IS NOT DISTINCT FROM {self._typed(name, literal)}"
+        return self._is(name, literal)
+
+    def _is(self, name: str, value: str) -> str:
+        if self.postgresql:
+            return f"{quote(name)}::text IS NOT DISTINCT FROM {value}::text"
+        return f"{quote(name)} COLLATE BINARY IS {value}"
+
+    def _literal(self, value: object) -> str:
+        match value:
+            case None:
+                return "NULL"
+            case str() if self.postgresql:
+                return postgresql_rows.literal(value)
+            case str() if "\0" in value:
+                return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+            case str():
+                return sqlite_rows.text(value)
+            case bytes():
+                return f"x'{value.hex()}'"
+            case _:
+                return repr(value)

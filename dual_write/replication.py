@@ -1,0 +1,357 @@
+"""One phase's data on both sides: the surface that the control plane and the relay work with."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from dual_write import inbox as inboxes
+from dual_write import parking
+from dual_write.accounts import Accounts, Lag, accounts, lag
+from dual_write.adapter import Adapter, Captured, Ownership, Row
+from dual_write.backfill import Backfill, BackfillProgress
+from dual_write.channel import Channel
+from dual_write.databases import adapter
+from dual_write.errors import DataError, DrainTimeout, FencedError, LockedError, SchemaError
+from dual_write.mapping import TableFlow, TableMapping
+from dual_write.parking import Parked
+from dual_write.sequences import hand_over
+from dual_write.stream import streams
+from flags.side import Side
+
+__all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
+
+_DRAIN_BATCH = 5_000
+_DRAIN_PAUSE = 0.01
+_DDL_LOCK_SECONDS = 2.0
+_DDL_ATTEMPTS = 15
+_DDL_PAUSE = 0.2
+
+
+class Replication:
+    """Capture, backfill, relay, guard and hand-over for one phase. Methods block; use one instance a thread.
+
+    A direction is named by the side it ends on: ``to=Side.SERVICE`` is monolith → service.
+    Every method is idempotent: the reconciler may call it again after a crash.
+    Any method may raise UnreachableError, LockedError (worth another try) and SchemaError.
+    """
+
+    def __init__(
+        self,
+        phase: str,
+        monolith_url: str,
+        service_url: str,
+        mappings: Sequence[TableMapping],
+    ) -> None:
+        self.phase = phase
+        self.mappings = tuple(mappings)
+        self._adapters: Mapping[Side, Adapter] = {
+            Side.MONOLITH: adapter(monolith_url),
+            Side.SERVICE: adapter(service_url),
+        }
+        self._channels = [
+            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
+            for stream in streams(phase, self.mappings)
+        ]
+
+    # --- life
+
+    def install(self) -> None:
+        """Install capture on both sides' tables (follow tables: the monolith's only) and the bookkeeping."""
+        for database in self._adapters.values():
+            _patiently(database.create_bookkeeping)
+        for channel in self._channels:
+            for adapter in (channel.source, channel.target):
+                with adapter.writing() as session:
+                    session.execute(
+                        f"INSERT INTO {adapter.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
+                        channel.stream.name,
+                    )
+            _patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+
+    def uninstall(self) -> None:
+        """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
+        for channel in self._channels:
+            if _has_bookkeeping(channel.source):
+                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+        for database in self._adapters.values():
+            if _has_bookkeeping(database):
+                _patiently(partial(self._forget, database))
+
+    def retire(self) -> None:
+        """Take capture off the service's tables: nothing will flow back. The monolith's guard stays."""
+        for channel in self._towards(Side.MONOLITH):
+            if _has_bookkeeping(channel.source):
+                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+
+    def _forget(self, adapter: Adapter) -> None:
+        with adapter.writing() as session:
+            for channel in self._channels:
+                adapter.forget(session, channel.stream.name)
+                for table in ("stream", "inbox", "version", "parked", "backfill"):
+                    session.execute(
+                        f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
+                    )
+            if not session.execute(f"SELECT 1 FROM {adapter.name('stream')} LIMIT 1"):
+                adapter.drop_bookkeeping(session)
+
+    def dispose(self) -> None:
+        """Close connections."""
+        for database in self._adapters.values():
+            database.dispose()
+
+    # --- direction
+
+    def open(self, to: Side, epoch: int) -> None:
+        """Let changes be applied on ``to`` as of ``epoch``; refuses with FencedError an older epoch.
+
+        What a guarded source's log held before a newer epoch was for the other side to decide: it is passed.
+        """
+        for channel in self._towards(to):
+            name = channel.stream.name
+            with channel.target.writing() as session:
+                inbox = inboxes.read(channel.target, session, name, lock=True)
+                if channel.stream.follow:
+                    inbox = inboxes.opened(inbox, max(epoch, inbox.epoch), name)
+                elif epoch > inbox.epoch and self._stands(channel):
+                    inbox = inboxes.opened(_passing_all(channel, inbox), epoch, name)
+                else:
+                    inbox = inboxes.opened(inbox, epoch, name)
+                inboxes.write(channel.target, session, name, inbox)
+
+    def close(self, to: Side, epoch: int) -> None:
+        """Stop changes of moved tables from being applied on ``to``; follow tables flow on."""
+        for channel in self._towards(to):
+            if channel.stream.follow:
+                continue
+            name = channel.stream.name
+            with channel.target.writing() as session:
+                inbox = inboxes.read(channel.target, session, name, lock=True)
+                inboxes.write(channel.target, session, name, inboxes.closed(inbox, epoch, name))
+
+    # --- rows
+
+    def backfill(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:
+        """Copy the rows that were there before capture. Resumes; True when complete."""
+        return all(Backfill(channel).run(progress, stop) for channel in self._towards(Side.SERVICE))
+
+    def backfilled(self) -> bool:
+        """Whether every table's backfill is complete."""
+        return all(Backfill(channel).complete() for channel in self._towards(Side.SERVICE))
+
+    def step(self, to: Side, limit: int = 1000) -> int:
+        """Apply one batch towards ``to``; the number of log entries passed. Raises FencedError when closed.
+
+        While moved tables are closed, following ones still flow; FencedError is for when nothing does.
+        """
+        passed, closed = 0, 0
+        channels = self._towards(to)
+        for channel in channels:
+            try:
+                passed += channel.step(limit).passed
+            except FencedError:
+                closed += 1
+                if closed == len(channels):
+                    raise
+            except SchemaError:
+                channel.refresh()
+                raise
+        return passed
+
+    def settle(self, to: Side, seconds: float) -> bool:
+        """Carry over what is captured by now; False when that was not done within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        ends = [(channel, _end(channel)) for channel in self._towards(to)]
+        while True:
+            self.step(to)
+            if not any(_waits(channel, end) for channel, end in ends):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_DRAIN_PAUSE)
+
+    def changed_last(self, to: Side, flow: TableFlow, limit: int) -> list[Row]:
+        """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them."""
+        for channel in self._towards(to):
+            if flow.source not in (table.table for table in channel.stream.captured()):
+                continue
+            with channel.target.reading() as session:
+                rows = session.execute(
+                    f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
+                    "ORDER BY epoch DESC, seq DESC LIMIT ?",
+                    channel.stream.name,
+                    flow.source,
+                    limit,
+                )
+            with channel.source.reading() as session:
+                return channel.carriers[flow.source].reader.delivered(session, [key for (key,) in rows])
+        return []
+
+    def drain(self, to: Side, deadline: float) -> int:
+        """With the source guarded: apply all that its log holds, without waiting for the horizon.
+
+        ``deadline`` is in seconds of ``time.monotonic``. Raises DrainTimeout, also when a key stays parked.
+        Returns the entries applied.
+        """
+        return sum(self._drain(channel, deadline) for channel in self._towards(to))
+
+    def _drain(self, channel: Channel, deadline: float) -> int:
+        moved = not channel.stream.follow
+        if moved and not self._stands(channel):
+            raise DataError(
+                f"phase {self.phase!r}: the {channel.stream.to.other} takes writes, so its change log has no end; "
+                "guard it first"
+            )
+        passed = 0
+        while True:
+            step = channel.step(_DRAIN_BATCH, beyond_horizon=moved, retry_all=moved)
+            passed += step.passed
+            stuck = self.parked(channel.stream.to) if moved and not step.passed else []
+            if not (step.passed or step.raced or stuck):
+                return passed
+            if time.monotonic() > deadline:
+                raise DrainTimeout(_unfinished(self.phase, stuck))
+            if not step.passed:
+                time.sleep(_DRAIN_PAUSE)
+
+    # --- accounts
+
+    def lag(self, to: Side) -> Lag:
+        """Of the open directions; a closed one waits for nothing."""
+        return lag(self._towards(to))
+
+    def accounts(self, to: Side) -> Accounts:
+        return accounts(self._towards(to))
+
+    def parked(self, to: Side) -> list[Parked]:
+        """The keys that ``to`` would not take, with the reason."""
+        found: list[Parked] = []
+        for channel in self._towards(to):
+            with channel.target.reading() as session:
+                found += parking.read(channel.target, session, channel.stream.name)
+        return found
+
+    def purge(self) -> int:
+        """Drop log entries that every direction has applied; the number dropped."""
+        dropped = 0
+        for channel in self._channels:
+            name = channel.stream.name
+            with channel.target.reading() as session:
+                position = inboxes.read(channel.target, session, name).position
+            with channel.source.writing() as session:
+                gone = channel.source.purge(session, name, position)
+                if gone:
+                    session.execute(
+                        f"UPDATE {channel.source.name('stream')} SET purged = purged + ? WHERE stream = ?",
+                        gone,
+                        name,
+                    )
+            dropped += gone
+        return dropped
+
+    # --- ownership
+
+    def guard(self, side: Side, owner: Side, epoch: int, lock_timeout: float) -> None:
+        """Refuse client writes to the moved tables on ``side``; returns when no earlier write is open there.
+
+        The database's error names the owner and the epoch. Raises DataError when ``lock_timeout`` (seconds)
+        passes; then no guard is left that was not there before.
+        """
+        tables, adapter = self._moved(side), self._adapters[side]
+        if not _has_bookkeeping(adapter):
+            adapter.create_bookkeeping()
+        before = self.guarded(side)
+        try:
+            adapter.guard(tables, Ownership(owner, epoch), lock_timeout)
+        except LockedError:
+            if not before:
+                adapter.unguard(tables, lock_timeout)
+            raise
+
+    def unguard(self, side: Side, lock_timeout: float) -> None:
+        """Accept client writes on ``side`` again."""
+        self._adapters[side].unguard(self._moved(side), lock_timeout)
+
+    def guarded(self, side: Side) -> bool:
+        """Whether any moved table on ``side`` carries a guard."""
+        return bool(self._adapters[side].guarded(self._moved(side)))
+
+    def hand_over_sequences(self, to: Side) -> None:
+        """Move ``to``'s identity values past everything that the other side has given out."""
+        for mapping in self.mappings:
+            if not mapping.follow:
+                hand_over(mapping, to, self._adapters[to.other], self._adapters[to])
+
+    def _moved(self, side: Side) -> Sequence[Captured]:
+        return [
+            table
+            for channel in self._towards(side.other)
+            if not channel.stream.follow
+            for table in channel.stream.captured()
+        ]
+
+    def _stands(self, channel: Channel) -> bool:
+        tables = channel.stream.captured()
+        return len(channel.source.guarded(tables)) == len(tables)
+
+    def _towards(self, to: Side) -> list[Channel]:
+        return [channel for channel in self._channels if channel.stream.to is to]
+
+
+def _has_bookkeeping(adapter: Adapter) -> bool:
+    with adapter.reading() as session:
+        return adapter.has_bookkeeping(session)
+
+
+def _passing_all(channel: Channel, inbox: inboxes.Inbox) -> inboxes.Inbox:
+    """The inbox as if everything in its guarded source's log had been applied."""
+    name = channel.stream.name
+    with channel.source.reading() as session:
+        waiting, _ = channel.source.backlog(session, name, inbox.position)
+    end = _end(channel)
+    position = replace(inbox.position, floor=max(end, inbox.position.floor))
+    return replace(inbox, position=position, passed=inbox.passed + waiting)
+
+
+def _end(channel: Channel) -> int:
+    """The newest entry's id in the stream's log."""
+    with channel.source.reading() as session:
+        [(end,)] = session.execute(
+            f"SELECT coalesce(max(id), 0) FROM {channel.source.name('change')} WHERE stream = ?",
+            channel.stream.name,
+        )
+    return int(end)
+
+
+def _waits(channel: Channel, end: int) -> bool:
+    """Whether an entry up to ``end`` has not been applied."""
+    with channel.target.reading() as session:
+        inbox = inboxes.read(channel.target, session, channel.stream.name)
+    if not inbox.open:
+        return False
+    with channel.source.reading() as session:
+        waiting = channel.source.remaining(session, channel.stream.name, inbox.position, 1)
+    return bool(waiting) and waiting[0].id <= end
+
+
+def _unfinished(phase: str, stuck: Sequence[Parked]) -> str:
+    if not stuck:
+        return f"phase {phase!r}: the change log's end was not reached in time; look at `strangler status` for the lag"
+    first = stuck[0]
+    return (
+        f"phase {phase!r}: {len(stuck)} keys are parked, the first in table {first.table!r}, key {first.key}: "
+        f"{first.error}. Mend the row or the target's constraint; it is tried again by itself"
+    )
+
+
+def _patiently(act: Callable[[], None]) -> None:
+    """Try again while others hold locks, giving way in between. Raises the last LockedError."""
+    for attempt in range(1, _DDL_ATTEMPTS + 1):
+        try:
+            act()
+        except LockedError:
+            if attempt == _DDL_ATTEMPTS:
+                raise
+            time.sleep(_DDL_PAUSE)
+        else:
+            return

@@ -1,0 +1,291 @@
+"""SQLite: transactions, bookkeeping and the change log of one database file."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import sqlalchemy as sa
+
+from dual_write import keys, sqlite_capture
+from dual_write.adapter import Adapter, Captured, Change, Ownership, Position, Row, Session, TypeName
+from dual_write.database import open_engine, redacted, unreachable
+from dual_write.errors import LockedError, SchemaError
+from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
+
+_BOOKKEEPING = {
+    # Purging keeps the newest entry, so that ids are never given out twice without AUTOINCREMENT, whose
+    # sqlite_sequence table could not be removed again.
+    "change": "id INTEGER PRIMARY KEY, stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT, "
+    "at REAL NOT NULL DEFAULT (julianday('now'))",
+    "session": "origin TEXT NOT NULL",
+    "stream": "stream TEXT PRIMARY KEY, purged INTEGER NOT NULL DEFAULT 0",
+    "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, at_xid INTEGER NOT NULL, "
+    "at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
+    "version": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL, "
+    "seq INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (stream, tbl, key)",
+    "parked": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, "
+    "entries INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL, error TEXT NOT NULL, "
+    "PRIMARY KEY (stream, tbl, key)",
+    "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
+    "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
+}
+_INDEX = "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)"
+
+
+class SQLiteSession(Session):
+    """A transaction on a connection in the driver's autocommit mode, begun and ended by ``SQLite``."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, *values: object) -> list[Row]:
+        return self.connection.execute(sql, values).fetchall()
+
+
+class SQLite(Adapter):
+    """One SQLite file. The monolith may be any process with connections and time limits of its own."""
+
+    engine = "sqlite"
+    row_lock = ""  # a writing transaction has locked the whole file
+
+    def __init__(self, url: str | sa.URL) -> None:
+        self._url = url
+        self._engine = open_engine(url)
+
+    @contextmanager
+    def reading(self, *, snapshot: bool = False) -> Iterator[Session]:  # noqa: ARG002 - every transaction sees one state
+        with self._transaction("BEGIN", None) as session:
+            yield session
+
+    @contextmanager
+    def writing(self, lock_timeout: float = 5.0) -> Iterator[Session]:
+        with self._transaction("BEGIN IMMEDIATE", lock_timeout) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, begin: str, lock_timeout: float | None) -> Iterator[Session]:
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lease:
+                connection = cast("sqlite3.Connection", lease.connection.driver_connection)
+                if lock_timeout is not None:
+                    connection.execute(f"PRAGMA busy_timeout = {max(0, int(lock_timeout * 1000))}")
+                connection.execute(begin)
+                try:
+                    yield SQLiteSession(connection)
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+        except sa.exc.OperationalError as error:
+            raise unreachable(self._url, error) from error
+        except sqlite3.OperationalError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: sqlite3.OperationalError) -> Exception:
+        code = error.sqlite_errorcode & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return LockedError(
+                f"{redacted(self._url)} was locked by another process for too long; "
+                "look for a long write transaction and try again"
+            )
+        if code == sqlite3.SQLITE_ERROR:
+            return SchemaError(
+                f"{redacted(self._url)}: {error}; the table or the plan's mapping has to be mended"
+            )
+        return unreachable(self._url, error)
+
+    def dispose(self) -> None:
+        self._engine.dispose()
+
+    def is_row_fault(self, error: Exception) -> bool:
+        return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | ValueError)
+
+    def name(self, table: str) -> str:
+        return f"strangler_{table}"
+
+    def create_bookkeeping(self) -> None:
+        with self.writing() as session:
+            for table, columns in _BOOKKEEPING.items():
+                session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
+            session.execute(_INDEX)
+
+    def drop_bookkeeping(self, session: Session) -> None:
+        for table in _BOOKKEEPING:
+            session.execute(f"DROP TABLE IF EXISTS {self.name(table)}")
+
+    def has_bookkeeping(self, session: Session) -> bool:
+        return bool(session.execute("SELECT 1 FROM sqlite_master WHERE name = 'strangler_inbox'"))
+
+    def capture(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                sqlite_capture.install(session, table)
+
+    def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                sqlite_capture.remove(session, table)
+
+    def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
+        # BEGIN IMMEDIATE is the wait for open writers: SQLite has one at a time.
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                sqlite_capture.guard(session, table, ownership)
+
+    def unguard(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        with self.writing(lock_timeout) as session:
+            for table in tables:
+                sqlite_capture.unguard(session, table)
+
+    def guarded(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [table.table for table in tables if sqlite_capture.is_guarded(session, table)]
+
+    def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        rows = session.execute(
+            "SELECT id, tbl, key FROM strangler_change WHERE stream = ? AND id > ? ORDER BY id LIMIT ?",
+            stream,
+            max(position.id, position.floor),
+            limit,
+        )
+        # The monolith's process may run another SQLite, which escapes text its own way.
+        return [
+            Change(0, number, table, key and keys.encode(keys.decode(key))) for number, table, key in rows
+        ]
+
+    def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        return self.changes(session, stream, position, limit)
+
+    def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
+        [(count, age)] = session.execute(
+            "SELECT count(*), coalesce((julianday('now') - min(at)) * 86400.0, 0) "
+            "FROM strangler_change WHERE stream = ? AND id > ?",
+            stream,
+            max(position.id, position.floor),
+        )
+        return count, max(0.0, age)
+
+    def horizon_seconds(self, session: Session) -> float:  # noqa: ARG002 - one writer at a time: none can be overtaken
+        return 0.0
+
+    def purge(self, session: Session, stream: str, position: Position) -> int:
+        return len(
+            session.execute(
+                "DELETE FROM strangler_change WHERE stream = ? AND id <= ? "
+                "AND id < (SELECT max(id) FROM strangler_change) RETURNING id",
+                stream,
+                max(position.id, position.floor),
+            )
+        )
+
+    def forget(self, session: Session, stream: str) -> None:
+        session.execute(
+            "UPDATE strangler_change SET stream = '' WHERE id = (SELECT max(id) FROM strangler_change)"
+        )
+        session.execute("DELETE FROM strangler_change WHERE stream = ?", stream)
+
+    def claim(
+        self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
+    ) -> set[str]:
+        return {
+            key
+            for key, seq, deleted in entries
+            if session.execute(
+                "INSERT INTO strangler_version VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET epoch = excluded.epoch, seq = excluded.seq, deleted = excluded.deleted "
+                "WHERE (epoch, seq) < (excluded.epoch, excluded.seq) RETURNING 1",
+                stream,
+                table,
+                key,
+                epoch,
+                seq,
+                deleted,
+            )
+        }
+
+    def versioned(self, session: Session, stream: str, table: str, keys_: Sequence[str]) -> set[str]:
+        return {
+            key
+            for key in keys_
+            if session.execute(
+                "SELECT 1 FROM strangler_version WHERE stream = ? AND tbl = ? AND key = ?", stream, table, key
+            )
+        }
+
+    def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
+        return writable_columns(session, table)
+
+    def reader(
+        self,
+        session: Session,
+        table: str,
+        key: Sequence[str],
+        expressions: Sequence[str],
+        wanted: Sequence[TypeName] | None,  # noqa: ARG002 - values keep their types; the target's affinity converts
+    ) -> SQLiteReader:
+        return SQLiteReader(session, table, key, expressions)
+
+    def writer(
+        self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]
+    ) -> SQLiteWriter:
+        return SQLiteWriter(session, table, key, columns)
+
+    @contextmanager
+    def replicating(
+        self, session: Session, origin: str, tables: Sequence[str], suppress: bool
+    ) -> Iterator[None]:
+        session.execute("INSERT INTO strangler_session (origin) VALUES (?)", origin)
+        asleep = sqlite_capture.foreign_triggers(session, tables) if suppress else []
+        for name, _ in asleep:
+            session.execute(f"DROP TRIGGER {quote(name)}")
+        yield
+        for _, sql in asleep:
+            session.execute(sql)
+        session.execute("DELETE FROM strangler_session")
+
+    def references(self, session: Session, tables: Sequence[str]) -> dict[str, set[str]]:
+        by_name = {table.lower(): table for table in tables}
+        return {
+            table: {
+                by_name[parent.lower()]
+                for (parent,) in session.execute('SELECT "table" FROM pragma_foreign_key_list(?)', table)
+                if parent.lower() in by_name and parent.lower() != table.lower()
+            }
+            for table in tables
+        }
+
+    def identities(self, session: Session, table: str) -> dict[str, int]:
+        column = rowid_column(session, table)
+        numbered = session.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE "
+            "AND sql LIKE '%AUTOINCREMENT%'",
+            table,
+        )
+        return {column: self.highest(session, table, column)} if column and numbered else {}
+
+    def highest(self, session: Session, table: str, column: str) -> int:
+        name = quote(column)
+        [(stored,)] = session.execute(
+            f"SELECT max({name}) FROM {quote(table)} WHERE typeof({name}) = 'integer'"
+        )
+        given = 0
+        if session.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"):
+            [(given,)] = session.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ? COLLATE NOCASE", table
+            )
+        return max(stored or 0, given)
+
+    def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:  # noqa: ARG002 - a table has one
+        known = session.execute("SELECT 1 FROM sqlite_sequence WHERE name = ? COLLATE NOCASE", table)
+        if known:
+            session.execute(
+                "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ? COLLATE NOCASE", value, table
+            )
+        else:
+            session.execute(
+                "INSERT INTO sqlite_sequence (name, seq) "
+                "SELECT name, ? FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE",
+                value,
+                table,
+            )

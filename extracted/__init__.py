@@ -1,0 +1,1 @@
+"""The services that the reference migration moves the monolith's capabilities to, one package each."""

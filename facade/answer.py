@@ -1,0 +1,127 @@
+"""Answers: the head of an upstream's response on its way to the client, and the facade's own."""
+
+import re
+from http import HTTPStatus
+from typing import NamedTuple
+
+from facade.headers import HOP_BY_HOP, PSEUDONYM
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
+
+_NOTABLE = re.compile(
+    rb"\r\n(?i:(connection|keep-alive|proxy-authenticate|proxy-authorization|proxy-connection|te|trailer"
+    rb"|transfer-encoding|upgrade|content-length|x-request-id|via)):[ \t]*([^\r]*)"
+)
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t -~\x80-\xff]*)?")
+
+
+class Malformed(Exception):  # noqa: N818 (it becomes a 502 for the client, not a fault of the facade)
+    """An upstream's answer that must not be passed on."""
+
+
+class Head(NamedTuple):
+    """The head of a response. ``status_line`` and ``block`` (header lines) are ready to be passed on, each
+    with its CRLF; ``length`` is -1 without a Content-Length; ``named`` says that it has a request id."""
+
+    status: int
+    status_line: bytes
+    block: bytes
+    length: int
+    chunked: bool
+    keep_alive: bool
+    named: bool
+    raw: bytes
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """The header fields as they came."""
+        lines = self.raw[:-4].split(b"\r\n")[1:]
+        return [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]
+
+    @property
+    def streams_events(self) -> bool:
+        """Whether the body is an event stream, which goes on for as long as anyone listens."""
+        return any(
+            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
+            for name, value in self.pairs()
+        )
+
+
+def parse_head(raw: bytes) -> Head:
+    """Read the head of a response, up to and with its empty line. Raises Malformed."""
+    end = raw.find(b"\r\n")
+    status_line = raw[:end]
+    if _STATUS_LINE.fullmatch(status_line) is None:
+        raise Malformed("the status line is not HTTP/1.1")
+    length, chunked, named, plain = -1, False, False, True
+    nominated: set[bytes] = set()
+    for found, value in _NOTABLE.findall(raw):
+        name = found.lower()
+        if name == b"content-length":
+            if length != -1 or not value.strip().isdigit():
+                raise Malformed("the Content-Length is not one number")
+            length = int(value)
+        elif name == b"x-request-id":
+            named = True
+        elif name != b"via":
+            plain = False
+            if name == b"transfer-encoding":
+                if chunked or value.strip().lower() != b"chunked":
+                    raise Malformed("the only transfer coding taken is chunked")
+                chunked = True
+            elif name == b"connection":
+                nominated.update(token.strip(b" \t").lower() for token in value.split(b","))
+    if chunked and length != -1:
+        raise Malformed("the length of the body is ambiguous")
+    keep_alive = b"close" not in nominated and (raw[7] == 0x31 or b"keep-alive" in nominated)
+    block = raw[end + 2 : -2] if plain else _without_hops(raw[end + 2 : -4], nominated - {b"content-length"})
+    return Head(
+        int(status_line[9:12]),
+        b"HTTP/1.1 " + status_line[9:] + b"\r\n",
+        block,
+        length,
+        chunked,
+        keep_alive,
+        named,
+        raw,
+    )
+
+
+def compose(head: Head, lines: bytes, *, chunked: bool, close: bool) -> bytes:
+    """The head of an upstream's answer as the client gets it, with further ``lines`` of the facade's."""
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+    return b"".join(
+        (
+            head.status_line,
+            head.block,
+            _VIA,
+            lines,
+            framing,
+            b"Connection: close\r\n\r\n" if close else b"\r\n",
+        )
+    )
+
+
+def own(status: int, text: str, *lines: bytes, close: bool = False, bodyless: bool = False) -> bytes:
+    """An answer by the facade itself: a short text, never cached. ``lines`` are further header lines."""
+    body = f"{text}\n".encode()
+    head = [
+        b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()),
+        b"Content-Type: text/plain; charset=utf-8",
+        b"Content-Length: %d" % len(body),
+        b"Cache-Control: no-store",
+        *lines,
+    ]
+    if close:
+        head.append(b"Connection: close")
+    return b"\r\n".join(head) + b"\r\n\r\n" + (b"" if bodyless else body)
+
+
+def _without_hops(block: bytes, nominated: set[bytes]) -> bytes:
+    kept = [
+        line
+        for line in block.split(b"\r\n")
+        if (name := line.partition(b":")[0].lower()) not in HOP_BY_HOP and name not in nominated
+    ]
+    return b"".join(line + b"\r\n" for line in kept)

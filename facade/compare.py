@@ -1,0 +1,136 @@
+"""Whether two answers to one request mean the same. Pure: no I/O, no clock.
+
+``status`` comes first: when it differs, nothing else is compared, for the answers are then about different
+things. Chosen headers are compared by meaning (`facade.compare_headers`), JSON bodies by path and kind of
+difference (`facade.compare_json`), all other bodies by digest. Every text in a Difference is redacted.
+"""
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from facade.compare_headers import Headers, compare_header, is_json, values_of
+from facade.compare_json import NotJsonError, compare_json, decode
+from facade.compare_paths import compile_paths
+from facade.evidence import Difference
+from facade.redact import redact_differences, redact_path
+
+_MAX_DECODED = 32 * 1024 * 1024
+"""Bytes a compressed body may grow to; beyond, bodies are compared as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as received: header names in any case, the body whole and still content-encoded."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What to compare. Raises RuleError when a path of ``ignore`` is not understood.
+
+    ``ignore`` holds JSONPaths (see `facade.compare_paths`) whose nodes may differ, be missing or be extra.
+    ``headers`` are the names of the headers that must agree.
+    """
+
+    ignore: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ("content-type",)
+
+    def __post_init__(self) -> None:
+        compile_paths(self.ignore)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How two answers differ; no differences means they agree.
+
+    ``fields`` counts every difference by ``(path with [*] for indexes, kind)``; ``differences`` holds the
+    first few of each of them in full. ``rules`` counts by rule how many differing places it hid.
+    """
+
+    differences: tuple[Difference, ...]
+    fields: Mapping[tuple[str, str], int]
+    rules: Mapping[str, int]
+
+
+def compare(primary: Answer, shadow: Answer, rules: Rules) -> Outcome:
+    """Compare two answers to the same request."""
+    if primary.status != shadow.status:
+        return _outcome([Difference("status", "status", str(primary.status), str(shadow.status))])
+    headers = [
+        found
+        for name in rules.headers
+        if (found := compare_header(name, primary.headers, shadow.headers)) is not None
+    ]
+    left, right = _bodies(primary, shadow)
+    if left == right:
+        return _outcome(headers)
+    if not is_json(primary.headers):
+        return _outcome([*headers, _other(left, right)])
+    return _compare_documents(left, right, rules, headers)
+
+
+def _compare_documents(left: bytes, right: bytes, rules: Rules, headers: list[Difference]) -> Outcome:
+    ours, theirs = _document(left), _document(right)
+    if isinstance(ours, NotJsonError) or isinstance(theirs, NotJsonError):
+        return _outcome([*headers, _other(left, right, ours, theirs)])
+    try:
+        found = compare_json(ours, theirs, compile_paths(rules.ignore))
+    except RecursionError:
+        return _outcome([*headers, _other(left, right)])
+    return _outcome([*headers, *found.differences], found.fields, found.rules)
+
+
+def _document(body: bytes) -> Any:
+    """The JSON document in ``body``, or why there is none."""
+    try:
+        return decode(body)
+    except NotJsonError as error:
+        return error
+
+
+def _other(left: bytes, right: bytes, *documents: Any) -> Difference:
+    """The difference of two bodies that cannot be compared by path, with the reason where one is not JSON."""
+    texts = [f"{len(body)} bytes, sha256 {hashlib.sha256(body).hexdigest()[:12]}" for body in (left, right)]
+    for at, document in enumerate(documents):
+        if isinstance(document, NotJsonError):
+            texts[at] += f", {document}"
+    return Difference("body", "body", *texts)
+
+
+def _outcome(
+    differences: Sequence[Difference],
+    document: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    rules: Mapping[str, int] = MappingProxyType({}),
+) -> Outcome:
+    """Redacted, and with the counts of the document's fields joined by those of everything before it."""
+    fields = Counter((each.path, each.kind) for each in differences if not each.path.startswith("$"))
+    for (path, kind), count in document.items():
+        fields[redact_path(path), kind] += count
+    return Outcome(redact_differences(differences), dict(fields), dict(rules))
+
+
+def _bodies(primary: Answer, shadow: Answer) -> tuple[bytes, bytes]:
+    codings = [values_of("content-encoding", answer.headers) for answer in (primary, shadow)]
+    if primary.body == shadow.body and codings[0] == codings[1]:
+        return primary.body, shadow.body
+    return _plain(primary, codings[0]), _plain(shadow, codings[1])
+
+
+def _plain(answer: Answer, coding: list[str]) -> bytes:
+    """The body without its content coding, where that is gzip or deflate; otherwise as it came."""
+    if coding not in (["gzip"], ["x-gzip"], ["deflate"]):
+        return answer.body
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: detects gzip or zlib by its header
+    try:
+        plain = reader.decompress(answer.body, _MAX_DECODED)
+    except zlib.error:
+        return answer.body
+    return plain if reader.eof else answer.body

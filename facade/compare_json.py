@@ -1,0 +1,247 @@
+"""JSON documents compared by path and by kind of difference.
+
+- Members are compared by name, whatever their order. A name given more than once in an object is compared
+  with all its values; the two sides repeating it a different number of times is a ``length`` difference.
+- Items of a list keep their order. They are aligned first (`facade.compare_align`), so that one inserted item
+  is one ``extra`` and not a difference in everything after it. Paths carry the primary's index, or the
+  shadow's for an ``extra`` item.
+- Numbers are exact at any size. Of two numbers of different value the kind is ``value``; ``1`` and ``1.0``
+  have one value but are of two kinds to typed clients, which is a ``type`` difference. ``1.0``, ``1.00`` and
+  ``1e0`` are the same. ``true`` is not ``1``.
+- ``missing`` means that the shadow lacks what the primary has, ``extra`` the opposite.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+import orjson
+
+from facade.compare_align import align
+from facade.compare_paths import Place, compile_paths, field_of, member_path
+from facade.evidence import Difference
+from facade.redact import ABSENT, redact_json
+
+_EACH = 5
+"""Differences kept in full of each field and kind; the rest are only counted."""
+_FIELDS = 200
+_DIFFERENCES = 5000
+"""A comparison stops after so many distinct fields or differences: answers that far apart need no longer
+list, and the worker that compares has clients to serve."""
+
+
+class NotJsonError(ValueError):
+    """A body is not a JSON document; the message says why in a few words, without quoting it."""
+
+
+class Repeated(list[Any]):
+    """The values of a member whose name an object gives more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonOutcome:
+    """The differences of two documents; the members mean what they do in `facade.compare.Outcome`."""
+
+    differences: tuple[Difference, ...]
+    fields: Mapping[tuple[str, str], int]
+    rules: Mapping[str, int]
+
+
+def decode(body: bytes) -> Any:
+    """The document in ``body``: whole numbers as int, others as Decimal. Raises NotJsonError."""
+    try:
+        return _DECODER.decode(body.decode("utf-8-sig"))
+    except NotJsonError:
+        raise
+    except UnicodeDecodeError:
+        raise NotJsonError("not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"not JSON from character {error.pos} on") from None
+    except (ValueError, InvalidOperation):
+        raise NotJsonError("holds a number too large to read") from None
+    except RecursionError:
+        raise NotJsonError("nested too deeply to read") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        for name in (name for name, count in counts.items() if count > 1):
+            members[name] = Repeated(value for key, value in pairs if key == name)
+    return members
+
+
+def _constant(name: str) -> NoReturn:
+    raise NotJsonError(f"holds {name}, which JSON does not have")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
+
+
+def compare_json(primary: Any, shadow: Any, rules: Place) -> JsonOutcome:
+    """Compare two decoded documents under compiled rules. Raises RecursionError on extreme nesting."""
+    walk = _Walk(_FIELDS)
+    with suppress(_Enough):
+        walk.node("$", primary, shadow, rules)
+    return JsonOutcome(tuple(walk.differences), walk.fields, walk.rules)
+
+
+class _Enough(Exception):  # noqa: N818 - it ends a walk, it is not an error
+    pass
+
+
+class _Walk:
+    """One comparison under way: goes down both documents at once and collects what differs."""
+
+    def __init__(self, limit: int) -> None:
+        self.differences: list[Difference] = []
+        self.fields: Counter[tuple[str, str]] = Counter()
+        self.rules: Counter[str] = Counter()
+        self._limit = limit
+        self._found = 0
+
+    def node(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
+        if place.rule is not None:
+            if _differ(primary, shadow):
+                self.rules[place.rule] += 1
+        elif isinstance(primary, Repeated) or isinstance(shadow, Repeated):
+            self._repeated(path, primary, shadow, place)
+        elif isinstance(primary, dict) and isinstance(shadow, dict):
+            self._members(path, primary, shadow, place)
+        elif isinstance(primary, list) and isinstance(shadow, list):
+            self._items(path, primary, shadow, place)
+        elif (kind := _kind(primary, shadow)) is not None:
+            self._report(path, kind, primary, shadow)
+
+    def _members(self, path: str, primary: dict[str, Any], shadow: dict[str, Any], place: Place) -> None:
+        for name, value in primary.items():
+            if name not in shadow:
+                self._alone(member_path(path, name), "missing", value, place.member(name))
+                continue
+            other = shadow[name]
+            # Most members are equal scalars: they are passed over before a path is spelled out.
+            if value is other or (type(value) is type(other) and type(value) in _SCALARS and value == other):
+                continue
+            self.node(member_path(path, name), value, other, place.member(name))
+        for name, value in shadow.items():
+            if name not in primary:
+                self._alone(member_path(path, name), "extra", value, place.member(name))
+
+    def _items(self, path: str, primary: list[Any], shadow: list[Any], place: Place) -> None:
+        if len(primary) == len(shadow) == 1:
+            self.node(f"{path}[0]", primary[0], shadow[0], place.item(0))
+            return
+        ours = [_signature(item, place.item(at)) for at, item in enumerate(primary)]
+        theirs = [_signature(item, place.item(at)) for at, item in enumerate(shadow)]
+        for here, there in align(primary, shadow, (ours, theirs)):
+            if here is None or there is None:
+                if here is not None:
+                    self._alone(f"{path}[{here}]", "missing", primary[here], place.item(here))
+                if there is not None:
+                    self._alone(f"{path}[{there}]", "extra", shadow[there], place.item(there))
+            # Signatures leave out what the rules ignore, so where rules reach, equal ones prove nothing.
+            elif ours[here] != theirs[there] or not place.item(here).dead:
+                self.node(f"{path}[{here}]", primary[here], shadow[there], place.item(here))
+
+    def _repeated(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
+        ours, theirs = (side if isinstance(side, Repeated) else [side] for side in (primary, shadow))
+        if len(ours) != len(theirs):
+            self._report(path, "length", *(_Note(_times(len(side))) for side in (ours, theirs)))
+            return
+        for one, other in zip(ours, theirs, strict=True):
+            self.node(path, one, other, place)
+
+    def _alone(self, path: str, kind: str, value: Any, place: Place) -> None:
+        if place.rule is not None:
+            self.rules[place.rule] += 1
+        elif kind == "missing":
+            self._report(path, kind, value, _MISSING)
+        else:
+            self._report(path, kind, _MISSING, value)
+
+    def _report(self, path: str, kind: str, primary: Any, shadow: Any) -> None:
+        field = field_of(path), kind
+        self._found += 1
+        if self._found > _DIFFERENCES or (field not in self.fields and len(self.fields) >= self._limit):
+            raise _Enough
+        self.fields[field] += 1
+        if self.fields[field] <= _EACH:
+            self.differences.append(Difference(path, kind, _text(primary), _text(shadow)))
+
+
+class _Note(str):
+    """A remark that stands where a value's text would."""
+
+    __slots__ = ()
+
+
+_MISSING = _Note(ABSENT)
+_SCALARS = frozenset({str, int, bool, type(None), Decimal})
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, _Note) else redact_json(value)
+
+
+def _times(count: int) -> str:
+    return "given once" if count == 1 else f"given {count} times"
+
+
+def _kind(primary: Any, shadow: Any) -> str | None:
+    """How two values differ that are not both containers of one type; None when they do not."""
+    if type(primary) is type(shadow):
+        return None if primary == shadow else "value"
+    if {type(primary), type(shadow)} == {int, Decimal}:
+        return "type" if primary == shadow else "value"
+    return "type"
+
+
+def _differ(primary: Any, shadow: Any) -> bool:
+    walk = _Walk(limit=1)
+    with suppress(_Enough):
+        walk.node("$", primary, shadow, _UNRULED)
+    return bool(walk.fields)
+
+
+_UNRULED = compile_paths(())
+
+
+def _signature(value: Any, place: Place) -> bytes:
+    """Bytes that are equal only for equal values, once what the rules ignore is left out."""
+    return _dump(value if place.dead else _relevant(value, place))
+
+
+def _relevant(value: Any, place: Place) -> Any:
+    """The value without what the rules ignore in it."""
+    if place.rule is not None:
+        return None
+    if type(value) is dict:
+        return {
+            name: member if (below := place.member(name)).dead else _relevant(member, below)
+            for name, member in value.items()
+            if place.member(name).rule is None
+        }
+    if type(value) is list:
+        return [_relevant(item, place.item(at)) for at, item in enumerate(value)]
+    return value
+
+
+def _dump(value: Any) -> bytes:
+    if type(value) in _SCALARS:  # cheaper by far than a document of its own
+        return repr(value).encode("utf-8", "surrogatepass")
+    try:
+        return orjson.dumps(value, _exactly, orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except orjson.JSONEncodeError:  # whole numbers beyond 64 bits, lone surrogates, deep nesting
+        return repr(value).encode("utf-8", "surrogatepass")
+
+
+def _exactly(value: Any) -> orjson.Fragment:
+    """Written so that it is like no other JSON value."""
+    if isinstance(value, Repeated):
+        return orjson.Fragment(b"Repeated" + _dump(list(value)))
+    return orjson.Fragment(repr(value).encode())

@@ -1,0 +1,43 @@
+"""When to stop asking a failing upstream: consecutive errors eject it, single probes let it back in."""
+
+from dataclasses import dataclass
+
+ERRORS = 5
+"""Consecutive failures after which an upstream is ejected."""
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 8.0
+"""Seconds between probes: the first pause, doubled after each failed probe up to the longest."""
+
+
+@dataclass(slots=True)
+class Ejection:
+    """The state of one upstream. Times are seconds on any steady clock."""
+
+    errors: int = 0
+    pause: float = FIRST_PAUSE
+    until: float = 0.0
+
+    @property
+    def ejected(self) -> bool:
+        return self.errors >= ERRORS
+
+    def admits(self, now: float) -> bool:
+        """Whether a request may be sent. An ejected upstream admits one, its probe, after each pause."""
+        if self.errors < ERRORS:
+            return True
+        if now < self.until:
+            return False
+        self.until = now + self.pause
+        return True
+
+    def succeeded(self) -> None:
+        self.errors = 0
+        self.pause = FIRST_PAUSE
+
+    def failed(self, now: float) -> None:
+        self.errors += 1
+        if self.errors == ERRORS:
+            self.until = now + self.pause
+        elif self.errors > ERRORS:
+            self.pause = min(self.pause * 2, LONGEST_PAUSE)
+            self.until = now + self.pause

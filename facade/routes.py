@@ -1,0 +1,217 @@
+"""Which route a request belongs to: a compiled table of methods and FastAPI-style path templates.
+
+Matching walks a tree of path segments (see `facade.paths` for the normalisation). A literal segment is
+preferred to a parameter, a parameter to the rest of the path (``{name:path}``), and an exact method to
+``*``; among equals the route given first wins. HEAD matches GET.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from facade.errors import RouteError
+from facade.paths import segments
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+_PLACEHOLDER = re.compile(r"{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?}")
+_CONVERTERS = {
+    "str": r"[^/]+",
+    "int": r"[0-9]+",
+    "float": r"[0-9]+(?:\.[0-9]+)?",
+    "uuid": r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}",
+    "path": r".*",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the plan.
+
+    ``method`` is a method in capitals or ``*``; ``path`` a template such as ``/items/{id}`` or
+    ``/files/{name:path}``. Without a ``kind`` the request's method decides: safe methods read, all others
+    write. A ``retired`` route is not carried over to the service.
+    """
+
+    method: str
+    path: str
+    phase: str | None
+    kind: Literal["read", "write"] | None = None
+    retired: bool = False
+    name: str = ""
+
+    def writes(self, method: str) -> bool:
+        """Whether a request with this method counts as a write."""
+        return method not in SAFE_METHODS if self.kind is None else self.kind == "write"
+
+
+class Match(NamedTuple):
+    """A route and what its template took from the path. ``write`` is the route's kind for this method."""
+
+    route: Route
+    parameters: Mapping[str, str]
+    write: bool
+
+
+@dataclass(slots=True)
+class _Leaf:
+    """The routes of one template by method, and the names of its parameters in order."""
+
+    routes: dict[str, Route] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, route: Route, names: tuple[str, ...]) -> None:
+        if route.method not in self.routes:
+            self.routes[route.method] = route
+            self.names[route.method] = names
+
+    def match(self, method: str, values: Sequence[str]) -> Match | None:
+        for candidate in (method, "GET", "*") if method == "HEAD" else (method, "*"):
+            route = self.routes.get(candidate)
+            if route is not None:
+                names = self.names[candidate]
+                parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
+                return Match(route, parameters, route.writes(method))
+        return None
+
+
+@dataclass(slots=True)
+class _Node:
+    """The templates that share a beginning. ``tails`` are those that go on with a ``{name:path}``."""
+
+    leaf: _Leaf = field(default_factory=_Leaf)
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    patterns: list[tuple[re.Pattern[str], "_Node"]] = field(default_factory=list)
+    tails: list[tuple[re.Pattern[str], _Leaf]] = field(default_factory=list)
+
+    def child(self, segment: str, pattern: str) -> "_Node":
+        if "{" not in segment:
+            return self.literals.setdefault(segment, _Node())
+        for known, node in self.patterns:
+            if known.pattern == pattern:
+                return node
+        node = _Node()
+        self.patterns.append((re.compile(pattern), node))
+        # A pattern with more literal text is the more specific one; the sort is stable.
+        self.patterns.sort(key=lambda each: each[0].pattern == _WHOLE)
+        return node
+
+    def tail(self, pattern: str) -> _Leaf:
+        for known, leaf in self.tails:
+            if known.pattern == pattern:
+                return leaf
+        leaf = _Leaf()
+        self.tails.append((re.compile(pattern, re.DOTALL), leaf))
+        return leaf
+
+    def match(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+        if at == len(parts):
+            found = self.leaf.match(method, values)
+            if found is not None:
+                return found
+        else:
+            part = parts[at]
+            node = self.literals.get(part)
+            if node is not None:
+                found = node.match(parts, at + 1, method, values)
+                if found is not None:
+                    return found
+            for pattern, child in self.patterns:
+                taken = pattern.fullmatch(part)
+                if taken is not None:
+                    found = child.match(parts, at + 1, method, values + taken.groups())
+                    if found is not None:
+                        return found
+        return self._match_tail(parts, at, method, values) if self.tails else None
+
+    def _match_tail(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+        rest = "/".join(parts[at:])
+        for pattern, leaf in self.tails:
+            taken = pattern.fullmatch(rest)
+            if taken is not None:
+                found = leaf.match(method, values + taken.groups())
+                if found is not None:
+                    return found
+        return None
+
+
+class RouteTable:
+    """An immutable set of routes, compiled for matching."""
+
+    __slots__ = ("_root", "routes")
+
+    def __init__(self, routes: tuple[Route, ...], root: _Node) -> None:
+        self.routes = routes
+        self._root = root
+
+    @classmethod
+    def compile(cls, routes: Iterable[Route]) -> "RouteTable":
+        """Compile routes in order of preference. Raises RouteError for a template it cannot read."""
+        given = tuple(routes)
+        root = _Node()
+        for route in given:
+            _insert(root, route)
+        return cls(given, root)
+
+    def match(self, method: bytes | str, target: bytes) -> Match | None:
+        """The route of a request with this raw target, or None when no route claims it."""
+        name = method.decode("latin-1") if isinstance(method, bytes) else method
+        return self._root.match(segments(target), 0, name, ())
+
+
+def _insert(root: _Node, route: Route) -> None:
+    if not route.path.startswith("/"):
+        raise RouteError(
+            f"the path {route.path!r} of a route must start with a slash, as in '/items/{{id}}'."
+        )
+    parts = [part for part in route.path.split("/") if part]
+    names: tuple[str, ...] = ()
+    node = root
+    for index, part in enumerate(parts):
+        pattern, found, tail = _compile_segment(part, route.path)
+        names += found
+        if tail:
+            rest = "/".join(_compile_segment(each, route.path)[0] for each in parts[index:])
+            names += tuple(
+                name for each in parts[index + 1 :] for name in _compile_segment(each, route.path)[1]
+            )
+            node.tail(rest).add(route, _distinct(names, route.path))
+            return
+        node = node.child(part, pattern)
+    node.leaf.add(route, _distinct(names, route.path))
+
+
+def _compile_segment(segment: str, path: str) -> tuple[str, tuple[str, ...], bool]:
+    """The expression of a template's segment, its parameters, and whether one of them spans slashes."""
+    expression, names, tail, at = "", [], False, 0
+    for placeholder in _PLACEHOLDER.finditer(segment):
+        name, converter = placeholder[1], placeholder[2] or "str"
+        if converter not in _CONVERTERS:
+            raise RouteError(
+                f"the path {path!r} uses the converter {converter!r}. Use one of: {', '.join(_CONVERTERS)}."
+            )
+        expression += _literal(segment[at : placeholder.start()], path) + f"({_CONVERTERS[converter]})"
+        names.append(name)
+        tail = tail or converter == "path"
+        at = placeholder.end()
+    return expression + _literal(segment[at:], path), tuple(names), tail
+
+
+def _literal(text: str, path: str) -> str:
+    if "{" in text or "}" in text:
+        raise RouteError(
+            f"the path {path!r} has braces that are no parameter. Write parameters as '{{name}}'."
+        )
+    return re.escape(text)
+
+
+def _distinct(names: tuple[str, ...], path: str) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise RouteError(f"the path {path!r} uses a parameter name twice. Give each its own name.")
+    return names
+
+
+_WHOLE = f"({_CONVERTERS['str']})"

@@ -1,0 +1,5 @@
+"""What can go wrong with flags; every message says what to do."""
+
+
+class FlagError(Exception):
+    """A flag, percentage or flag document that cannot be used; its text can be shown to a user as it is."""

@@ -1,0 +1,164 @@
+"""A phase's consistency check: every table, in the direction in which its owner's rows flow."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dual_write.check import Progress, recheck_keys, run_check
+from dual_write.check_result import CheckResult, Finding
+from dual_write.database import open_engine
+from dual_write.errors import SchemaError
+from dual_write.mapping import TableFlow, TableMapping
+from dual_write.replication import Replication
+from flags.side import Side
+from migration.observations import CheckRun, Observations
+from migration.stages import PhaseRecord, Stage
+from migration.wiring import Wiring
+
+SETTLE_SECONDS = 30.0
+RECHECKED_KEYS = 1000
+"""How many of the keys changed last a switch compares once more while clients wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The check of one phase: a result for each direction that has tables."""
+
+    phase: str
+    results: Sequence[tuple[Side, CheckResult]]
+
+    @property
+    def clean(self) -> bool:
+        return all(result.clean for _, result in self.results)
+
+    @property
+    def rows(self) -> int:
+        return sum(result.rows for _, result in self.results)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [finding for _, result in self.results for finding in result.findings]
+
+    @property
+    def seconds(self) -> float:
+        return sum(result.seconds for _, result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, ready for ``json.dumps``."""
+        return {
+            "phase": self.phase,
+            "clean": self.clean,
+            "rows": self.rows,
+            "findings": len(self.findings),
+            "seconds": round(self.seconds, 3),
+            "directions": [{"to": to, **result.to_json()} for to, result in self.results],
+        }
+
+
+def check_phase(
+    wiring: Wiring,
+    phase: str,
+    *,
+    progress: Progress | None = None,
+    table: str | None = None,
+    limit: int | None = None,
+) -> CheckReport:
+    """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
+
+    ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
+    Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
+    """
+    record = wiring.control.phase(phase)
+    replication = wiring.controller.replication(phase)
+    try:
+        results = [
+            (to, _compare(wiring, replication, record, to, flows, progress, table, limit))
+            for to, flows in flows_of(replication.mappings, record).items()
+            if table is None or any(table in (flow.source, flow.target) for flow in flows)
+        ]
+    finally:
+        replication.dispose()
+    if table is not None and not results:
+        names = ", ".join(sorted(mapping.monolith for mapping in replication.mappings))
+        raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
+    report = CheckReport(phase, results)
+    if table is None:
+        Observations(wiring.control).add_check(_run(report))
+    return report
+
+
+def flows_of(mappings: Sequence[TableMapping], record: PhaseRecord) -> dict[Side, list[TableFlow]]:
+    """The flows to compare, by the side they end on: the writer's other side, or for following tables the
+    service. Once a phase is complete its moved tables live on one side alone.
+    """
+    flows: dict[Side, list[TableFlow]] = {}
+    for mapping in mappings:
+        if record.stage is Stage.COMPLETE and not mapping.follow:
+            continue
+        end = Side.SERVICE if mapping.follow else record.writer.other
+        flows.setdefault(end, []).append(mapping.towards(end))
+    return flows
+
+
+def recheck(wiring: Wiring, phase: str, to: Side, deadline: float) -> list[str]:
+    """Compare the keys changed last once more, at the fence; what differs, in words.
+
+    ``deadline`` is in seconds of ``time.monotonic``: what it leaves no time for is left out.
+    """
+    replication = wiring.controller.replication(phase)
+    monolith, service = (open_engine(url) for url in wiring.databases(wiring.plan.phase(phase)))
+    source, target = (monolith, service) if to is Side.SERVICE else (service, monolith)
+    different: list[str] = []
+    try:
+        for mapping in replication.mappings:
+            if mapping.follow or time.monotonic() >= deadline:
+                continue
+            flow = mapping.towards(to)
+            keys = replication.changed_last(to, flow, RECHECKED_KEYS)
+            different += [f"{each.table} {list(each.key)} {each.kind}" for each in recheck_keys(source, target, flow, keys)]
+    finally:
+        for each in (replication, monolith, service):
+            each.dispose()
+    return different
+
+
+def _compare(
+    wiring: Wiring,
+    replication: Replication,
+    record: PhaseRecord,
+    to: Side,
+    flows: Sequence[TableFlow],
+    progress: Progress | None,
+    table: str | None,
+    limit: int | None,
+) -> CheckResult:
+    monolith, service = (open_engine(url) for url in wiring.databases(wiring.plan.phase(record.name)))
+    source, target = (monolith, service) if to is Side.SERVICE else (service, monolith)
+    replicated = record.stage is not Stage.OFF
+    try:
+        return run_check(
+            source,
+            target,
+            flows,
+            settle=(lambda: replication.settle(to, SETTLE_SECONDS)) if replicated else None,
+            progress=progress,
+            table=table,
+            limit=limit,
+        )
+    finally:
+        monolith.dispose()
+        service.dispose()
+
+
+def _run(report: CheckReport) -> CheckRun:
+    return CheckRun(
+        phase=report.phase,
+        clean=report.clean,
+        rows=report.rows,
+        findings=len(report.findings) + sum(result.undecided for _, result in report.results),
+        covers="; ".join(result.covers for _, result in report.results) or "no tables",
+        started=time.time() - report.seconds,
+        seconds=report.seconds,
+        detail=report.to_json(),
+    )

@@ -1,0 +1,113 @@
+"""``advance``, ``ramp``, ``rollback``, ``complete`` and ``runbook``: a phase on its way through the stages."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
+from migration.cli.output import out, print_json
+from migration.cli.session import opened
+from migration.walk import walk
+from migration.runbook_page import page
+from migration.transitions import Moved
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("advance")(advance)
+    app.command("ramp")(ramp)
+    app.command("rollback")(rollback)
+    app.command("complete")(complete)
+    app.command("runbook")(runbook)
+
+
+def advance(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
+    """Take a phase to its next stage, when the gates are open. Exit 1 while one is closed."""
+    with opened(plan) as wiring:
+        _report(wiring.controller.advance(phase), json=json)
+
+
+def ramp(
+    phase: PhaseName,
+    reads: Annotated[str, typer.Option(help="Percent of the reads that the service answers.")],
+    writes: Annotated[str | None, typer.Option(help="Percent of the routing keys whose writes it takes.")] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Set the shares of a phase in the stage ramp. Returns when every live worker serves them."""
+    with opened(plan) as wiring:
+        moved = wiring.controller.ramp(phase, reads, writes)
+        if json:
+            print_json({"reads": reads, **_document(moved)})
+            return
+        out.print(f"[bold]{phase}[/]: {reads} % of the reads go to the service (revision {moved.revision})")
+        _name_late(moved)
+
+
+def rollback(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
+    """Go back: reads at once, then writes in one fenced switch. Needs no gate and nobody's approval."""
+    with opened(plan) as wiring:
+        _report(wiring.controller.rollback(phase), json=json)
+
+
+def complete(
+    phase: PhaseName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """End the way back: the service owns the phase for good."""
+    if not yes and not json:
+        typer.confirm(f"There is no rollback from complete. Complete {phase}?", abort=True)
+    with opened(plan) as wiring:
+        _report(wiring.controller.complete(phase), json=json)
+
+
+def runbook(
+    phase: PhaseName,
+    run: Annotated[bool, typer.Option("--run", help="Walk the steps up to live.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for closed gates.")] = 600.0,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Print the phase's runbook as Markdown with today's values, or walk it with --run."""
+    with opened(plan) as wiring:
+        if run:
+            tell: Callable[[str], None] = (lambda _: None) if json else out.print
+            walk(wiring, phase, tell=tell, wait_seconds=wait)
+            if json:
+                print_json({"phase": phase, "stage": wiring.control.phase(phase).stage})
+            return
+        markdown, document = page(wiring, phase)
+    if json:
+        print_json(document)
+    else:
+        typer.echo(markdown)
+
+
+def _document(moved: Moved) -> dict[str, object]:
+    return {
+        "phase": moved.phase,
+        "from": moved.source,
+        "stage": moved.target,
+        "revision": moved.revision,
+        "held_ms": None if moved.held_seconds is None else round(moved.held_seconds * 1000, 1),
+        "late_workers": moved.late_workers,
+    }
+
+
+def _report(moved: Moved, *, json: bool) -> None:
+    if json:
+        print_json(_document(moved))
+        return
+    pause = "" if moved.held_seconds is None else f", writes waited {moved.held_seconds * 1000:.0f} ms"
+    out.print(f"[bold]{moved.phase}[/]: {moved.source} → [bold]{moved.target}[/]{pause}")
+    _name_late(moved)
+
+
+def _name_late(moved: Moved) -> None:
+    for worker in moved.late_workers:
+        out.print(f"[yellow]worker {worker} does not serve it yet[/]")
+
+

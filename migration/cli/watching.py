@@ -1,0 +1,137 @@
+"""``strangler status`` and ``strangler shadow``: where the migration stands, and what shadow traffic shows."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+
+from dual_write.errors import DataError
+from dual_write.replication import Replication
+from flags.percent import format_percent
+from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
+from migration.cli.output import out, print_json
+from migration.cli.session import opened
+from migration.evidence import shadow_summary
+from migration.report import render_shadow
+from migration.report.screen import shadow_table
+from migration.report.verdict import judge
+from migration.status import PhaseStatus, Status, read_status
+from migration.summary import ShadowSummary
+from migration.wiring import Wiring
+
+_REFRESH_SECONDS = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("status")(status)
+    app.command("shadow")(shadow)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Show every phase: stage, percentages, lag, match rate, gates; and the workers."""
+    with opened(plan) as wiring, ExitStack() as stack:
+        replications = _replications(wiring, stack)
+        if json:
+            print_json(read_status(wiring.plan, wiring.control, replications).to_json())
+            return
+        if not watch:
+            out.print(_page(read_status(wiring.plan, wiring.control, replications)))
+            return
+        with Live(console=out, auto_refresh=False) as live:
+            while True:
+                live.update(_page(read_status(wiring.plan, wiring.control, replications)), refresh=True)
+                time.sleep(_REFRESH_SECONDS)
+
+
+def shadow(
+    phase: PhaseName,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Compare what both sides answered to the same reads, since the phase entered the stage shadow."""
+    with opened(plan) as wiring:
+        section = wiring.plan.phase(phase)
+        summary = shadow_summary(wiring.control, phase, wiring.control.phase(phase).evidence_since)
+    verdict = judge(summary.total, section.gates)
+    if html is not None:
+        html.write_text(render_shadow(summary, section.shadow.rules(), section.gates), encoding="utf-8")
+    if json:
+        print_json({"verdict": verdict, "summary": _plain(summary), "html": None if html is None else str(html)})
+        return
+    out.print(shadow_table(summary))
+    out.print(f"{verdict.sentence} {verdict.gate}")
+    if html is not None:
+        out.print(f"The page is in [bold]{html}[/]")
+
+
+def _plain(summary: ShadowSummary) -> dict[str, Any]:
+    """The summary with the rates that are computed from its counts."""
+    document: dict[str, Any] = asdict(summary)
+    for route, values in zip((summary.total, *summary.routes), (document["total"], *document["routes"]), strict=True):
+        values.update(compared=route.compared, match_rate=route.match_rate, interval=route.interval)
+    return document
+
+
+def _replications(wiring: Wiring, stack: ExitStack) -> dict[str, Replication]:
+    """The data of every phase that can be reached; the gates of the others say that it cannot."""
+    found: dict[str, Replication] = {}
+    for phase in wiring.plan.phases:
+        try:
+            replication = wiring.controller.replication(phase.name)
+        except DataError:
+            continue
+        stack.callback(replication.dispose)
+        found[phase.name] = replication
+    return found
+
+
+def _page(status: Status) -> Group:
+    table = Table(title=f"Migration at revision {status.revision}", title_justify="left", header_style="bold")
+    for column in ("phase", "stage", "writer", "reads", "lag", "match", "last check", "next"):
+        table.add_column(column)
+    for phase in status.phases:
+        table.add_row(*_row(phase))
+    return Group(table, *_gates(status), *_workers(status))
+
+
+def _row(phase: PhaseStatus) -> tuple[str, ...]:
+    lag = ", ".join(f"→ {b.to}: {b.lag.changes} ({b.lag.seconds:.1f} s)" for b in phase.replication)
+    match = "–" if phase.match.rate is None else f"{phase.match.rate:.2%} of {phase.match.compared}"
+    check = "–"
+    if phase.check is not None:
+        verdict = "[green]clean[/]" if phase.check.clean else f"[red]{phase.check.findings} findings[/]"
+        check = f"{verdict}, {phase.check_age_seconds:.0f} s ago"
+    stage = f"[bold]{phase.stage}[/]" + (" [yellow](writes held)[/]" if phase.held else "")
+    writer = f"{phase.writer} (epoch {phase.epoch})"
+    reads = f"{format_percent(phase.shares['reads'])} %"
+    return phase.name, stage, writer, reads, lag or "–", match, check, str(phase.next or "–")
+
+
+def _gates(status: Status) -> Iterator[str]:
+    for phase in status.phases:
+        if phase.interrupted:
+            yield f"[yellow]{phase.name}: {phase.interrupted} was interrupted and is being ended[/]"
+        for gate in phase.gates:
+            mark = "[green]open[/]  " if gate.open else "[red]closed[/]"
+            yield f"  {phase.name} → {phase.next}: {mark} {gate.name}: {gate.reason} {gate.remedy}".rstrip()
+
+
+def _workers(status: Status) -> Iterator[str]:
+    for live in status.workers:
+        degraded = f" [yellow]degraded: {live.status.degraded}[/]" if live.status.degraded else ""
+        yield f"  worker {live.status.worker} serves revision {live.status.revision}{degraded}"
+    if not status.workers:
+        yield "  no worker is serving: start `strangler serve`"

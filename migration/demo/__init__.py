@@ -1,0 +1,1 @@
+"""The reference migration, walked under live traffic: `strangler demo`."""

@@ -1,0 +1,168 @@
+"""Everything that the demo runs on: monolith, service, facade, relay and clients, on free ports."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import tomlkit
+
+from flags.side import Side
+
+from migration.demo.errors import DemoError
+from migration.demo.processes import Process, free_port
+from migration.demo.servers import PostgreSQLServer
+from migration.wiring import Wiring
+
+PHASE = "search"
+"""The phase of the reference plan that the demo moves."""
+_SETTLE_SECONDS = 60.0
+_PASSWORD = "seeded-password"  # noqa: S105 - of the generated users, as `python -m monolith.seed` prints it
+_SECRETS = {
+    "MONOLITH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
+    "SEARCH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much the demo moves, and how many people use it meanwhile."""
+
+    resources: int = 5000
+    users: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """SQLAlchemy URLs of the three databases."""
+
+    monolith: str
+    service: str
+    control: str
+
+
+class Environment:
+    """The running servers of one demo; a ``with`` block ends them all."""
+
+    def __init__(self, checkout: Path, directory: Path, engine: str, size: Size) -> None:
+        """``checkout`` holds the reference applications; ``directory`` takes databases, plan and logs.
+
+        ``engine`` is ``sqlite`` or ``postgresql``. Raises DemoError when the checkout has no reference
+        applications, and ServerUnavailableError when there is no PostgreSQL.
+        """
+        if not (checkout / "monolith").is_dir() or not (checkout / "deploy" / "reference.toml").is_file():
+            raise DemoError(
+                f"the reference monolith is not in {checkout}. The demo runs from a checkout of strangler-fig: "
+                "`git clone` it and run `make demo` there."
+            )
+        self.directory = directory
+        self.plan_file = directory / "strangler.toml"
+        self.history = directory / "history.jsonl"
+        self._checkout = checkout
+        self._engine = engine
+        self._size = size
+        self._stack = ExitStack()
+        self.facade_port = free_port()
+        self._monolith_port = free_port()
+        self._service_port = free_port()
+        self._admin_port = free_port()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._stack = stack
+            self.databases = self._databases()
+            self._start_applications()
+            self._write_plan()
+            self._start_toolkit()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def url(self) -> str:
+        """Where clients go: the facade."""
+        return f"http://127.0.0.1:{self.facade_port}"
+
+    def start_clients(self) -> Process:
+        """Let the clients in; stop them by terminating the process."""
+        users = str(self._size.users)
+        self._clients = self._run(
+            "clients",
+            [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("traffic.py")), "--headless"]
+            + ["-u", users, "-r", "25", "-H", self.url, "--only-summary", "--loglevel", "WARNING"]
+            + ["--stop-timeout", "15"],
+            {"STRANGLER_DEMO_HISTORY": str(self.history), "STRANGLER_DEMO_PASSWORD": _PASSWORD},
+        )
+        return self._clients
+
+    def wait_for_traffic(self) -> None:
+        """Return when the clients have been answered a hundred times."""
+        self._clients.wait_until(self._answered, 60, "did not send a hundred requests")
+
+    def wait_for_relay(self, wiring: Wiring) -> None:
+        """Return when every captured change has arrived."""
+        replication = wiring.controller.replication(PHASE)
+        try:
+            if not replication.settle(Side.SERVICE, _SETTLE_SECONDS):
+                raise DemoError(f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{self._relay.output()}")
+        finally:
+            replication.dispose()
+
+    def _answered(self) -> bool:
+        return self.history.exists() and self.history.read_bytes().count(b'"event": "request"') >= 100
+
+    def _databases(self) -> Databases:
+        if self._engine == "postgresql":
+            server = self._stack.enter_context(PostgreSQLServer())
+            return Databases(server.create_database(), server.create_database(), server.create_database())
+        return Databases(*(f"sqlite:///{self.directory / name}.db" for name in ("monolith", "search", "control")))
+
+    def _start_applications(self) -> None:
+        seed = self._run(
+            "seed",
+            [sys.executable, "-m", "monolith.seed", "--resources", str(self._size.resources)]
+            + ["--users", str(self._size.users), "--database", self.databases.monolith],
+        )
+        if seed.wait(120) != 0:
+            raise DemoError(f"the monolith's data could not be made:\n{seed.output()}")
+        for name, module, port, database in (
+            ("monolith", "monolith", self._monolith_port, self.databases.monolith),
+            ("service", "extracted.search", self._service_port, self.databases.service),
+        ):
+            server = self._run(name, [sys.executable, "-m", module, "--port", str(port), "--database", database])
+            server.wait_for_port(port, 60)
+
+    def _write_plan(self) -> None:
+        plan = tomlkit.parse((self._checkout / "deploy" / "reference.toml").read_text())
+        monolith, facade, control = (plan.setdefault(name, tomlkit.table()) for name in ("monolith", "facade", "control"))
+        monolith.update(url=f"http://127.0.0.1:{self._monolith_port}", database=self.databases.monolith)
+        facade.update(listen=f"127.0.0.1:{self.facade_port}", admin=f"127.0.0.1:{self._admin_port}", workers=2)
+        control.update(database=self.databases.control)
+        for phase in plan["phases"]:  # type: ignore[union-attr]  # tomlkit types every item as any of its kinds
+            phase["service"].update(url=f"http://127.0.0.1:{self._service_port}", database=self.databases.service)
+        self.plan_file.write_text(tomlkit.dumps(plan))
+
+    def _start_toolkit(self) -> None:
+        facade = self._run("facade", [*_STRANGLER, "serve", "--plan", str(self.plan_file), "--workers", "2"])
+        facade.wait_for_http(f"http://127.0.0.1:{self._admin_port}/-/readyz", 60)
+        self._relay = self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
+
+    def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
+        return self._stack.enter_context(
+            Process(
+                command,
+                self.directory / f"{name}.log",
+                environment=_SECRETS | (environment or {}),
+                directory=self._checkout,
+            )
+        )
+
+
+_STRANGLER = (sys.executable, "-m", "migration.cli")

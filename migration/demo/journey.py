@@ -1,0 +1,120 @@
+"""The demo's journey: one phase from off to complete, with a rollback and a second cutover on the way."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from migration.checking import CheckReport, check_phase
+from migration.demo.environment import PHASE
+from migration.errors import GateClosed
+from migration.stages import Stage
+from migration.transitions import Moved
+from migration.wiring import Wiring
+
+GATE_SECONDS = 60.0
+_LOOK_AGAIN_SECONDS = 0.25
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """One fenced switch: where the writes went, and when it began and ended (seconds since 1970)."""
+
+    to: str
+    began: float
+    ended: float
+
+
+@dataclass(slots=True)
+class Travelled:
+    """What happened when: ``stages`` since when each held, and every switch."""
+
+    stages: list[tuple[float, str]] = field(default_factory=list)
+    switches: list[Switched] = field(default_factory=list)
+
+
+class Journey:
+    """Drives the phase with the same controller as the command line. ``dwell`` is how long each stage lasts."""
+
+    def __init__(self, wiring: Wiring, tell: Tell, dwell: float) -> None:
+        self._wiring = wiring
+        self._tell = tell
+        self._dwell = dwell
+        self.travelled = Travelled([(time.time(), Stage.OFF.value)])
+        self.checks: list[CheckReport] = []
+
+    def walk(self) -> None:
+        """All the way. Raises MigrationError when a gate does not open in time, or a check finds something."""
+        self._rest()
+        self._tell("copying the rows that are there, and every change from now on")
+        self._wiring.controller.sync(PHASE, lambda _: None, lambda: False)
+        self._entered(Stage.DUAL_WRITE)
+        self._rest()
+        self.check()
+        self._advance()
+        self._rest()
+        self._up_to_live()
+        self._tell("something looks wrong: rolling back")
+        self._moved(self._wiring.controller.rollback(PHASE))
+        self._rest()
+        self._tell("it was nothing: cutting over again")
+        self.check()
+        self._up_to_live()
+        self.check()
+        self._moved(self._wiring.controller.complete(PHASE))
+        self._rest()
+
+    def check(self) -> CheckReport:
+        """Compare both sides under the traffic."""
+        report = check_phase(self._wiring, PHASE)
+        self.checks.append(report)
+        verdict = "clean" if report.clean else f"{len(report.findings)} findings"
+        self._tell(f"check: {verdict} over {report.rows} rows in {report.seconds:.1f} s")
+        return report
+
+    def _up_to_live(self) -> None:
+        self._advance()
+        for percent in (10, 50, 100):
+            self._wiring.controller.ramp(PHASE, percent)
+            self._tell(f"{percent} % of the reads go to the service")
+            self._rest(0.5)
+        self.check()
+        self._advance()
+        self._rest()
+
+    def _advance(self) -> None:
+        deadline = time.monotonic() + GATE_SECONDS
+        while True:
+            began = time.time()
+            try:
+                moved = self._wiring.controller.advance(PHASE)
+            except GateClosed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            else:
+                self._moved(moved, began)
+                return
+
+    def _moved(self, moved: Moved, began: float | None = None) -> None:
+        pause = ""
+        if moved.held_seconds is not None:
+            ended = time.time()
+            to = "service" if moved.target is Stage.LIVE else "monolith"
+            self.travelled.switches.append(Switched(to, began or ended - moved.held_seconds, ended))
+            pause = f", writes waited {moved.held_seconds * 1000:.0f} ms"
+        self._tell(f"{moved.source} → {moved.target}{pause}")
+        self._entered(moved.target)
+
+    def _entered(self, stage: Stage) -> None:
+        self.travelled.stages.append((time.time(), stage.value))
+
+    def _rest(self, share: float = 1.0) -> None:
+        """Let the traffic run: the demo shows how the stages serve, not only that they are passed."""
+        time.sleep(self._dwell * share)
+
+
+def during(at: float, switches: Sequence[Switched]) -> Switched | None:
+    """The switch during which something happened, if any."""
+    return next((each for each in switches if each.began <= at <= each.ended), None)

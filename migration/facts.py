@@ -1,0 +1,91 @@
+"""What is true of a phase now, gathered for the gates."""
+
+import time
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from dual_write.errors import DataError, MappingError
+from dual_write.replication import Lag, Replication
+from flags.side import Side
+from migration.control import Control
+from migration.errors import WorkersLate
+from migration.evidence import shadow_summary
+from migration.gates import CheckFact, Facts, Limits
+from migration.observations import Observations
+from migration.plan import Phase, Route
+from migration.stages import PhaseRecord, Stage
+from migration.workers import ControlWorkers
+
+WORKER_PATIENCE_SECONDS = 0.5
+"""How long a worker may take to serve the latest change before it counts as late."""
+
+
+def limits(phase: Phase) -> Limits:
+    """The plan's gates as the rules take them."""
+    return Limits(
+        max_lag_seconds=phase.gates.max_lag_seconds,
+        max_check_age_seconds=phase.gates.max_check_age_seconds,
+        min_match_rate=phase.gates.min_match_rate,
+        min_samples=phase.gates.min_samples,
+    )
+
+
+def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Replication | None) -> Facts:
+    """Everything the gates may ask. Without ``replication`` its databases count as out of reach."""
+    backfilled, parked = False, 0
+    lag: Lag | None = None
+    trouble: str | None = "no database was asked."
+    if replication is not None:
+        try:
+            to = record.writer.other
+            lag = replication.lag(to)
+            parked = replication.accounts(to).parked
+            backfilled = record.stage is not Stage.OFF and replication.backfilled()
+            trouble = None
+        except (DataError, SQLAlchemyError) as error:
+            trouble = f"{error}."
+    check = Observations(control).last_check(phase.name)
+    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    workers = ControlWorkers(control)
+    return Facts(
+        phase=phase.name,
+        moves_data=bool(phase.tables),
+        reads=any(_reads(route) for route in phase.routes),
+        backfilled=backfilled,
+        lag_changes=None if lag is None else lag.changes,
+        lag_seconds=None if lag is None else lag.seconds,
+        parked=parked,
+        trouble=trouble,
+        check=None
+        if check is None
+        else CheckFact(check[0].clean, check[0].rows, check[0].findings, check[1]),
+        compared=shadow.compared,
+        matched=shadow.matched,
+        workers=len(workers.live_workers()),
+        late_workers=_late(control, workers),
+        irreversible=None if replication is None else _irreversible(replication),
+    )
+
+
+def _reads(route: Route) -> bool:
+    by_method = "read" if route.method in {"GET", "HEAD", "OPTIONS", "*"} else "write"
+    return not route.retired and (route.kind or by_method) == "read"
+
+
+def _late(control: Control, workers: ControlWorkers) -> tuple[str, ...]:
+    try:
+        workers.wait_for_revision(control.revision(), time.monotonic() + WORKER_PATIENCE_SECONDS)
+    except WorkersLate as error:
+        return error.workers
+    return tuple(live.status.worker for live in workers.live_workers() if live.status.degraded is not None)
+
+
+def _irreversible(replication: Replication) -> str | None:
+    for mapping in replication.mappings:
+        if mapping.follow:
+            continue
+        try:
+            mapping.towards(Side.MONOLITH)
+        except MappingError as error:
+            return str(error)
+    return None

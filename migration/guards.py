@@ -1,0 +1,45 @@
+"""Write guards as the record says, also after a controller that stood still has woken up and acted late."""
+
+import logging
+
+from dual_write.replication import Replication
+from migration.control import Control
+from migration.errors import LeaseHeld
+from migration.journal import Journal
+from migration.lease import Lease, new_holder
+from migration.stages import PhaseRecord, Stage
+
+LOCK_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def straighten(control: Control, phase: str, replication: Replication) -> bool:
+    """Lift a guard that stands on the writer, and put back one that is missing on the other side (I1).
+
+    A lease keeps two controllers apart, but not a database from a command that was on its way when the
+    lease was lost. Does nothing while a run is open. Returns whether anything had to be put right.
+    """
+    record = control.phase(phase)
+    if not _astray(record, replication):
+        return False
+    try:
+        lease = Lease.acquire(control, phase, new_holder())
+    except LeaseHeld:
+        return False
+    with lease:
+        record = control.phase(phase)
+        if any(run.phase == phase for run in Journal(control).unfinished()):
+            return False
+        if not _astray(record, replication):
+            return False
+        _log.warning("phase %s: the guards are not as its writer, the %s, asks", phase, record.writer)
+        replication.unguard(record.writer, lock_timeout=LOCK_SECONDS)
+        replication.guard(record.writer.other, record.writer, record.epoch, lock_timeout=LOCK_SECONDS)
+        return True
+
+
+def _astray(record: PhaseRecord, replication: Replication) -> bool:
+    if record.stage is Stage.OFF or all(mapping.follow for mapping in replication.mappings):
+        return False
+    return replication.guarded(record.writer) or not replication.guarded(record.writer.other)

@@ -1,0 +1,158 @@
+"""The plan: ``strangler.toml`` with what the environment overrides, validated whole before anything runs."""
+
+import hashlib
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Self
+
+from pydantic import PrivateAttr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from facade import routes as facade_routes
+from facade.routes import RouteTable
+from migration import plan_secrets, plan_source
+from migration.errors import MigrationError, PlanError, Problem
+from migration.plan_claims import conflicts
+from migration.plan_lines import Place
+from migration.plan_sections import (
+    ColumnRule,
+    Control,
+    Database,
+    Facade,
+    Flags,
+    Gates,
+    Monolith,
+    Phase,
+    Route,
+    Service,
+    Shadow,
+    Table,
+    Timeouts,
+)
+
+__all__ = [
+    "ColumnRule",
+    "Control",
+    "Facade",
+    "Flags",
+    "Gates",
+    "Monolith",
+    "Phase",
+    "Plan",
+    "PlanError",
+    "Route",
+    "Service",
+    "Shadow",
+    "Table",
+    "Timeouts",
+]
+
+
+class Plan(BaseSettings):
+    """The whole plan. Get one with ``Plan.load``: files are then absolute and passwords read.
+
+    ``STRANGLER_MONOLITH__URL`` overrides ``url`` under ``[monolith]``, and so on for every section but the
+    phases, which are as the file says.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=plan_source.ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    monolith: Monolith
+    control: Control = Control()
+    facade: Facade = Facade()
+    flags: Flags = Flags()
+    phases: tuple[Phase, ...] = ()
+
+    _file: Path = PrivateAttr(default=Path("strangler.toml"))
+    _hash: str = PrivateAttr(default="")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings gives all five by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment wins over the file, and nothing else is read.
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Plan":
+        """Read and validate the plan at ``path``. Raises PlanError with everything that is wrong with it."""
+        source = plan_source.read(Path(path))
+        # pydantic-settings would take these as its own arguments.
+        if private := [source.unknown((key,), cls) for key in source.document if key.startswith("_")]:
+            raise PlanError(source.path, private)
+        try:
+            plan = cls(**source.document)
+        except ValidationError as error:
+            raise PlanError(source.path, plan_source.problems(error, source, cls)) from error
+        except SettingsError as error:
+            raise PlanError(source.path, [Problem(None, "environment", f"{error}.")]) from error
+        if doubled := [source.problem(place, message) for place, message in conflicts(plan.phases)]:
+            raise PlanError(source.path, doubled)
+        return plan._placed(source)
+
+    @property
+    def file(self) -> Path:
+        """The plan's file, absolute."""
+        return self._file
+
+    @property
+    def directory(self) -> Path:
+        """Where relative files of the plan are, and where ``.strangler/`` is kept."""
+        return self._file.parent
+
+    @property
+    def hash(self) -> str:
+        """Names the plan's content, with what the environment overrides but without secrets."""
+        return self._hash
+
+    def phase(self, name: str) -> Phase:
+        """The phase called ``name``. Raises MigrationError when the plan has none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        names = [phase.name for phase in self.phases]
+        close = get_close_matches(name, names, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"The plan has: {', '.join(names) or 'none yet'}."
+        raise MigrationError(f"there is no phase {name!r} in {self.file}. {hint}")
+
+    def route_table(self) -> RouteTable:
+        """The routes of all phases, compiled; requests that match none are the monolith's."""
+        return RouteTable.compile(
+            facade_routes.Route(route.method, route.path, phase.name, route.kind, route.retired, route.name)
+            for phase in self.phases
+            for route in phase.routes
+        )
+
+    def admin_token(self) -> str:
+        """The admin port's bearer token, made on first use when none is given. Raises MigrationError."""
+        return plan_secrets.admin_token(self.facade, self.directory)
+
+    def _placed(self, source: plan_source.Source) -> Self:
+        """This plan with files made absolute and passwords read. Raises PlanError when one cannot be."""
+        self._file = source.path.absolute()
+        self._hash = hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        ).hexdigest()
+        sections: dict[Place, Database] = {("monolith",): self.monolith, ("control",): self.control}
+        sections |= {("phases", n, "service"): phase.service for n, phase in enumerate(self.phases)}
+        for place, section in sections.items():
+            try:
+                sections[place] = plan_secrets.settled(section, self.directory)
+            except MigrationError as error:
+                problem = source.problem((*place, "database_password_file"), str(error))
+                raise PlanError(source.path, [problem]) from error
+        phases = tuple(
+            phase.model_copy(update={"service": sections["phases", n, "service"]})
+            for n, phase in enumerate(self.phases)
+        )
+        return self.model_copy(
+            update={"monolith": sections["monolith",], "control": sections["control",], "phases": phases}
+        )

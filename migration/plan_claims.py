@@ -1,0 +1,52 @@
+"""Who claims what: no route and no table may belong to two phases."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from migration import plan_syntax
+from migration.plan_lines import Place
+from migration.plan_sections import Phase, Route, Table
+
+
+def conflicts(phases: Sequence[Phase]) -> Iterator[tuple[Place, str]]:
+    """Every double claim, as the place of the later claim and what is wrong with it."""
+    yield from _names(phases)
+    for (owner, _, first, shape), (phase, place, second, other_shape) in combinations(_routes(phases), 2):
+        if shape == other_shape and _same_methods(first, second, within=owner is phase):
+            text = f"{second.name} is claimed already by {first.name} of phase {owner.name!r}."
+            yield place, f"{text} Keep it in one place."
+    for (owner, _, one), (phase, place, other) in combinations(_tables(phases), 2):
+        if one.monolith == other.monolith and not one.follow and not other.follow:
+            text = f"the monolith's table {other.monolith!r} is claimed already by phase {owner.name!r}."
+            yield place, f"{text} Keep it in one phase; where another only needs a copy, say `follow = true`."
+        elif one.service == other.service and owner.service.database == phase.service.database:
+            text = f"the service's table {other.service!r} is filled already from {one.monolith!r}"
+            yield place, f"{text} of phase {owner.name!r}. Carry each into a table of its own."
+
+
+def _names(phases: Sequence[Phase]) -> Iterator[tuple[Place, str]]:
+    seen: set[str] = set()
+    for number, phase in enumerate(phases):
+        if phase.name in seen:
+            yield (
+                ("phases", number, "name"),
+                f"there is a phase {phase.name!r} already. Give each its own name.",
+            )
+        seen.add(phase.name)
+
+
+def _routes(phases: Sequence[Phase]) -> Iterator[tuple[Phase, Place, Route, str]]:
+    for number, phase in enumerate(phases):
+        for index, route in enumerate(phase.routes):
+            yield phase, ("phases", number, "routes", index), route, plan_syntax.shape(route.path)
+
+
+def _tables(phases: Sequence[Phase]) -> Iterator[tuple[Phase, Place, Table]]:
+    for number, phase in enumerate(phases):
+        for index, table in enumerate(phase.tables):
+            yield phase, ("phases", number, "tables", index), table
+
+
+def _same_methods(route: Route, other: Route, *, within: bool) -> bool:
+    """Whether a method could be meant for both alike. Within a phase a method may refine ``*``."""
+    return route.method == other.method or (not within and "*" in {route.method, other.method})

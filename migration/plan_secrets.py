@@ -1,0 +1,66 @@
+"""Secrets that the plan only points to: passwords in files, and the token of the admin port."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from migration.errors import MigrationError
+from migration.plan_sections import Database, Facade
+from migration.plan_syntax import located
+
+_D = TypeVar("_D", bound=Database)
+
+
+def settled(section: _D, directory: Path) -> _D:
+    """The section with its SQLite file and its password found, relative to ``directory``.
+
+    Raises MigrationError when the password's file cannot be read.
+    """
+    update: dict[str, object] = {}
+    if section.database is not None:
+        update["database"] = located(section.database, directory)
+    if section.database_password is None and section.database_password_file is not None:
+        update["database_password"] = SecretStr(_read(directory / section.database_password_file))
+    return section.model_copy(update=update)
+
+
+def admin_token(facade: Facade, directory: Path) -> str:
+    """The admin port's bearer token: the given one, or one kept in ``.strangler/admin-token``.
+
+    The latter is made on first use, readable by its owner only. Raises MigrationError.
+    """
+    if facade.admin_token is not None:
+        return facade.admin_token.get_secret_value()
+    if facade.admin_token_file is not None:
+        return _read(directory / facade.admin_token_file)
+    kept = directory / ".strangler" / "admin-token"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read(kept)
+    except OSError as error:
+        raise MigrationError(
+            f"the admin token cannot be kept in {kept}: {error.strerror}. Give one in the environment as "
+            "STRANGLER_FACADE__ADMIN_TOKEN, or in a file named by `admin_token_file`."
+        ) from error
+    token = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+    return token
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise MigrationError(
+            f"{file} cannot be read: {reason}. Create it, or correct its name in the plan."
+        ) from error
+    if not text:
+        raise MigrationError(f"{file} is empty. Write the secret into it, on one line.")
+    return text

@@ -1,0 +1,228 @@
+"""The sections of the plan, each with the rules that concern it alone."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from dual_write.resolve import TableSpec
+from facade.compare import Rules
+from flags.percent import Precision
+from migration import plan_syntax
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Origin = Annotated[str, AfterValidator(plan_syntax.origin)]
+DatabaseUrl = Annotated[str, AfterValidator(plan_syntax.database)]
+Address = Annotated[str, AfterValidator(plan_syntax.address)]
+Network = Annotated[str, AfterValidator(plan_syntax.network)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(Section):
+    """A database, and where its password comes from: the environment or a file, never the plan.
+
+    ``database`` holds no password and may be shown.
+    """
+
+    database: DatabaseUrl | None = None
+    database_password: SecretStr | None = Field(default=None, exclude=True)
+    database_password_file: Path | None = None
+
+
+class Monolith(Database):
+    url: Origin
+    database: DatabaseUrl
+
+    @property
+    def database_url(self) -> str:
+        """The URL to connect with, password included: not for showing."""
+        return plan_syntax.with_password(self.database, self.database_password)
+
+
+class Control(Database):
+    """The control database: stages, journal, flags, leases."""
+
+    database: DatabaseUrl = "sqlite:///.strangler/control.db"
+
+    @property
+    def database_url(self) -> str:
+        """The URL to connect with, password included: not for showing."""
+        return plan_syntax.with_password(self.database, self.database_password)
+
+
+class Service(Database):
+    """Where a phase moves to. The database may be left out by a phase without tables."""
+
+    url: Origin
+
+    @property
+    def database_url(self) -> str | None:
+        """The URL to connect with, password included: not for showing."""
+        return self.database and plan_syntax.with_password(self.database, self.database_password)
+
+
+class Timeouts(Section):
+    """Seconds."""
+
+    connect: Seconds = 2.0
+    first_byte: Seconds = 30.0
+    total: Seconds = 120.0
+    hold: Seconds = 1.0
+
+
+class Facade(Section):
+    listen: Address = "127.0.0.1:8080"
+    admin: Address = "127.0.0.1:8081"
+    workers: int = Field(default=2, ge=1, le=256)
+    trusted_proxies: tuple[Network, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    admin_token: SecretStr | None = Field(default=None, exclude=True)
+    admin_token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _two_addresses(self) -> Self:
+        if self.listen == self.admin and not self.listen.endswith(":0"):
+            raise ValueError(
+                f"`listen` and `admin` are both {self.listen}. Give the admin port an address of its own."
+            )
+        return self
+
+
+class Flags(Section):
+    precision: Precision = Precision.PERCENT
+
+
+class Route(Section):
+    """One route of the monolith that moves with its phase; in the plan also as ``"GET /items/{id}"``.
+
+    Without a ``kind`` the request's method decides whether it reads or writes. A ``retired`` route is not
+    carried over: the monolith answers it until the phase is complete, then it answers 410.
+    """
+
+    method: Annotated[str, AfterValidator(plan_syntax.method)]
+    path: Annotated[str, AfterValidator(plan_syntax.template)]
+    kind: Literal["read", "write"] | None = None
+    retired: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        method, _, path = value.strip().partition(" ")
+        if not path:
+            raise ValueError(
+                f'{value!r} is no route. Write "GET /items/{{id}}", or "* /items" for every method.'
+            )
+        return {"method": method, "path": path.strip()}
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class ColumnRule(Section):
+    """What fills a column: another column (with a cast if need be), an SQL expression, or a constant."""
+
+    column: Name | None = None
+    cast: Name | None = None
+    sql: Name | None = None
+    value: str | int | float | bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(each is not None for each in (self.column, self.sql, self.value)) != 1:
+            raise ValueError("give exactly one of `column`, `sql` and `value`.")
+        if self.cast is not None and self.column is None:
+            raise ValueError("`cast` goes with `column`. Write the cast into the expression instead.")
+        return self
+
+
+class Table(Section):
+    """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves."""
+
+    monolith: Name
+    service: Name
+    columns: dict[Name, ColumnRule] = {}
+    drop: tuple[Name, ...] = ()
+    reverse: dict[Name, Name] = {}
+    follow: bool = False
+    triggers: Literal["suppress", "fire"] = "suppress"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_name(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "monolith" in value:
+            return {"service": value["monolith"], **value}
+        return value
+
+    def spec(self) -> TableSpec:
+        """The same as the data package takes it."""
+        return TableSpec(
+            monolith=self.monolith,
+            service=self.service,
+            columns={name: rule.model_dump(exclude_none=True) for name, rule in self.columns.items()},
+            drop=self.drop,
+            reverse=self.reverse,
+            follow=self.follow,
+            triggers=self.triggers,
+        )
+
+
+class Shadow(Section):
+    """How shadow answers are compared; ``timeout`` in seconds, ``ignore`` as JSONPaths."""
+
+    headers: tuple[Name, ...] = ("content-type",)
+    ignore: tuple[str, ...] = ()
+    timeout: Seconds = 2.0
+
+    @model_validator(mode="after")
+    def _paths(self) -> Self:
+        self.rules()
+        return self
+
+    def rules(self) -> Rules:
+        """What the facade compares by. Raises ValueError for a path that is not understood."""
+        return Rules(ignore=self.ignore, headers=self.headers)
+
+
+class Gates(Section):
+    """What must hold before a stage may advance: seconds, a share from 0 to 1, and a count."""
+
+    max_lag_seconds: Seconds = 5.0
+    max_check_age_seconds: Seconds = 3600.0
+    min_match_rate: Share = 0.99
+    min_samples: int = Field(default=100, ge=0)
+
+
+class Phase(Section):
+    """One extraction: the routes and tables that move together to one service."""
+
+    name: Annotated[str, AfterValidator(plan_syntax.phase_name)]
+    service: Service
+    routes: tuple[Route, ...] = ()
+    tables: tuple[Table, ...] = ()
+    routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+    shadow: Shadow = Shadow()
+    gates: Gates = Gates()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.routes and not self.tables:
+            raise ValueError("the phase moves nothing. Give it `routes`, `tables` or both.")
+        if self.tables and self.service.database is None:
+            raise ValueError("the phase has tables, so [phases.service] needs a `database` to put them in.")
+        source, _, name = (self.routing_key or "").partition(":")
+        if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
+            raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")
+        return self

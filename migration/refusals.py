@@ -1,0 +1,65 @@
+"""Moves that are refused, in words: what stands in the way, and what to do instead. Pure."""
+
+from flags.percent import FULL
+from migration.plan import Phase
+from migration.stages import PhaseRecord, Stage
+
+
+def owned_by_service(record: PhaseRecord) -> str:
+    return (
+        f"phase {record.name!r} is {record.stage}: the service owns its rows, and there is nothing "
+        f"to copy to it. `strangler check {record.name}` compares the two sides."
+    )
+
+
+def nothing_ahead(record: PhaseRecord) -> str:
+    return f"phase {record.name!r} is {record.stage}, the last stage; there is nothing to advance to."
+
+
+def completes_only_on_purpose(record: PhaseRecord) -> str:
+    return (
+        f"phase {record.name!r} is {record.stage}. What comes next ends the way back: "
+        f"run `strangler complete {record.name}` when you are sure."
+    )
+
+
+def not_live(record: PhaseRecord) -> str:
+    return (
+        f"phase {record.name!r} is in {record.stage}; only a live phase can be completed. "
+        f"`strangler runbook {record.name}` shows the steps until then."
+    )
+
+
+def moved_meanwhile(phase: str) -> str:
+    return f"phase {phase!r} has moved meanwhile. Look at `strangler status` and decide anew."
+
+
+def not_in_ramp(record: PhaseRecord) -> str:
+    remedy = {
+        Stage.LIVE: f"Its reads are the service's; `strangler rollback {record.name}` takes them back.",
+        Stage.COMPLETE: "Its reads are the service's for good.",
+    }.get(record.stage, f"`strangler advance {record.name}` leads there.")
+    return f"phase {record.name!r} is in {record.stage}, and reads are ramped in the stage ramp. {remedy}"
+
+
+def no_way_back(record: PhaseRecord) -> str:
+    if record.stage is Stage.OFF:
+        return f"phase {record.name!r} is off; there is nothing to roll back."
+    return f"phase {record.name!r} is complete; its way back has ended, and the service owns its rows."
+
+
+def split_writes(phase: Phase, share: int) -> str | None:
+    """Why writes cannot be ramped to ``share`` (in ‱); None when there is nothing to refuse."""
+    if share == 0:
+        return None
+    if share == FULL:
+        return f"all writes of phase {phase.name!r} move with `strangler advance {phase.name}`, to live."
+    if phase.routing_key is None:
+        return (
+            f"phase {phase.name!r} has no routing_key, so nothing says which side owns a write. "
+            'Give it one in the plan, such as routing_key = "jwt:sub", or use --writes 0.'
+        )
+    return (
+        f"writes of phase {phase.name!r} cannot be split by routing key in this version; they move whole, "
+        f"with `strangler advance {phase.name}`. Use --writes 0."
+    )

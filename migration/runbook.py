@@ -1,0 +1,143 @@
+"""The steps that take a phase through its stages: printed for people, walked by ``--run``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from migration.stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookStep:
+    """One step: what to run, what one then sees, how it shows that it went wrong, how to go back.
+
+    ``reached`` are the stages in which the step is behind us; ``waits`` says that the step ends only when
+    the gates of the next stage are open.
+    """
+
+    title: str
+    command: str
+    why: str
+    expect: str
+    trouble: str
+    back: str
+    reached: frozenset[Stage]
+
+
+_ORDER = tuple(Stage)
+
+
+def _from(stage: Stage) -> frozenset[Stage]:
+    return frozenset(_ORDER[_ORDER.index(stage) :])
+
+
+STEPS: tuple[RunbookStep, ...] = (
+    RunbookStep(
+        title="Can the plan run?",
+        command="strangler doctor",
+        why="Finds missing keys, rights and columns before anything is touched.",
+        expect="No line marked `fail`; exit code 0.",
+        trouble="A `fail` names the table or server and what to change.",
+        back="Nothing was changed.",
+        reached=_from(Stage.DUAL_WRITE),
+    ),
+    RunbookStep(
+        title="Copy and keep copying",
+        command="strangler sync {phase}",
+        why="Installs capture on both sides, guards the service's tables, and copies the rows that are there.",
+        expect="Every table at 100 %; the stage is `dual_write`; `strangler relay` keeps the lag near zero.",
+        trouble="A lag that only grows, or parked changes, in `strangler status`.",
+        back="`strangler rollback {phase}` removes capture without a trace.",
+        reached=_from(Stage.SHADOW),
+    ),
+    RunbookStep(
+        title="Prove that both sides hold the same rows",
+        command="strangler check {phase}",
+        why="The gates of every later stage read the last check.",
+        expect="`clean`; exit code 0.",
+        trouble="Findings, with table and key. `strangler check {phase} --repair` shows how they would be mended.",
+        back="A check changes nothing.",
+        reached=_from(Stage.SHADOW),
+    ),
+    RunbookStep(
+        title="Mirror reads and compare the answers",
+        command="strangler advance {phase}  # → shadow",
+        why="The service answers copies of real reads; no user sees its answers.",
+        expect="`strangler shadow {phase}` shows a match rate above the plan's limit, with enough samples.",
+        trouble="Mismatches: the report names the endpoint and the field.",
+        back="`strangler rollback {phase}`",
+        reached=_from(Stage.RAMP),
+    ),
+    RunbookStep(
+        title="Open the ramp",
+        command="strangler advance {phase}  # → ramp",
+        why="From here a share of the reads is answered by the service, still 0 %.",
+        expect="The stage is `ramp`; nothing else changes yet.",
+        trouble="A closed gate says why, and what would open it.",
+        back="`strangler rollback {phase}`",
+        reached=_from(Stage.RAMP),
+    ),
+    RunbookStep(
+        title="Raise the reads",
+        command="strangler ramp {phase} --reads 10  # then 50, then 100",
+        why="The same users stay on the service as the share grows; a failed read falls back to the monolith.",
+        expect="Error rate and latency in `strangler status` and `/-/metrics` stay where they were.",
+        trouble="Fallbacks or slower reads on the service's side.",
+        back="`strangler ramp {phase} --reads 0`, or `strangler flags kill {phase}`",
+        reached=_from(Stage.LIVE),
+    ),
+    RunbookStep(
+        title="Move the writes",
+        command="strangler advance {phase}  # → live",
+        why="One fenced switch: writes wait for a moment, then go to the service; changes now flow back.",
+        expect="`live`; writes waited well under a second; no request failed.",
+        trouble="A switch that could not finish is cancelled by itself, and says at which step.",
+        back="`strangler rollback {phase}` – what was written meanwhile is already in the monolith.",
+        reached=_from(Stage.LIVE),
+    ),
+    RunbookStep(
+        title="Let go",
+        command="strangler complete {phase}",
+        why="Ends the way back: replication stops and the monolith's tables stay guarded.",
+        expect="`complete`; what can be deleted from the monolith is listed.",
+        trouble="Anything that still writes to the monolith's tables is refused and counted.",
+        back="None. Restore from the service if you must.",
+        reached=_from(Stage.COMPLETE),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookLine:
+    """A step with its live state: ``done``, ``next`` or ``later``."""
+
+    step: RunbookStep
+    state: str
+
+
+def lines(stage: Stage) -> Sequence[RunbookLine]:
+    """The steps as they stand for a phase in ``stage``; the first that is not done is next."""
+    result: list[RunbookLine] = []
+    for step in STEPS:
+        if stage in step.reached:
+            state = "done"
+        else:
+            state = "later" if any(line.state == "next" for line in result) else "next"
+        result.append(RunbookLine(step, state))
+    return result
+
+
+def render(phase: str, stage: Stage, facts: Sequence[tuple[str, str]], gates: Sequence[tuple[str, bool, str]]) -> str:
+    """The runbook as Markdown. ``facts`` are label and value; ``gates`` are name, open, reason."""
+    environment = Environment(
+        loader=PackageLoader("migration", "runbooks"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+    )
+    fill: Callable[[str], str] = lambda text: text.replace("{phase}", phase)  # noqa: E731 - a template filter
+    environment.filters["fill"] = fill
+    template = environment.get_template("phase.md.j2")
+    return template.render(phase=phase, stage=stage.value, lines=lines(stage), facts=facts, gates=gates)

@@ -1,0 +1,1 @@
+"""The control database's tables and their versions."""

@@ -1,0 +1,155 @@
+"""The control database: where the migration stands, who acts on it, and what was observed.
+
+Times are seconds since 1970 by the control database's own clock (`Control.now`), so that several hosts agree.
+"""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+identity = Table(
+    "control_identity",
+    metadata,
+    # One row: tells this control database from another that took its place
+    Column("id", Text, primary_key=True),
+)
+
+phases = Table(
+    "phases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    # The run whose fence is up
+    Column("hold", Text),
+    Column("stage_since", Double, nullable=False),
+    # Shadow traffic counts from here on
+    Column("evidence_since", Double, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run", Text, nullable=False, index=True),
+    Column("phase", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("phase", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # NULL while the run is unfinished
+    Column("outcome", Text),
+    # Past its point of no return
+    Column("committed", Boolean, nullable=False),
+    Column("intent", JSON, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # NULL when free; the row stays, because the token only grows
+    Column("holder", Text),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("holding", JSON, nullable=False),
+    Column("in_flight", JSON, nullable=False),
+    Column("degraded", Text),
+    Column("seen_at", Double, nullable=False),
+)
+
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("clean", Boolean, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("findings", BigInteger, nullable=False),
+    Column("covers", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("ix_check_runs_phase_started", "phase", "started"),
+)
+
+heartbeats = Table(
+    "replication_heartbeats",
+    metadata,
+    Column("phase", Text, primary_key=True),
+    # The side the changes go to
+    Column("direction", Text, primary_key=True),
+    Column("lag_changes", BigInteger, nullable=False),
+    Column("lag_seconds", Double, nullable=False),
+    Column("horizon_seconds", Double, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+    Column("pending", BigInteger, nullable=False),
+    Column("parked", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+shadow_counts = Table(
+    "shadow_counts",
+    metadata,
+    Column("phase", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    # The minute, in seconds since 1970
+    Column("slot", BigInteger, primary_key=True),
+    Column("eligible", BigInteger, nullable=False),
+    Column("matched", BigInteger, nullable=False),
+    Column("mismatched", BigInteger, nullable=False),
+    Column("stale", BigInteger, nullable=False),
+    Column("drops", JSON, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("primary_ms", JSON, nullable=False),
+    Column("shadow_ms", JSON, nullable=False),
+)
+
+shadow_samples = Table(
+    "shadow_samples",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    # Where and how the answers differed, without their values
+    Column("signature", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("sample", JSON, nullable=False),
+    Index("ix_shadow_samples_kind", "phase", "route", "signature", "id"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("before", JSON, nullable=False),
+    Column("after", JSON, nullable=False),
+)

@@ -1,0 +1,133 @@
+"""Where the whole migration stands, gathered from the control database, ready to be shown or sent as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dual_write.replication import Replication
+from flags.side import Side
+from flags.store import EmbeddedStore
+from migration.control import Control
+from migration.evidence import shadow_summary
+from migration.facts import gather, limits
+from migration.gates import GateVerdict, gates
+from migration.journal import Journal
+from migration.observations import CheckRun, Heartbeat, Observations
+from migration.plan import Phase, Plan
+from migration.stages import PhaseRecord, Stage, forward
+from migration.workers import ControlWorkers, LiveWorker
+
+
+@dataclass(frozen=True, slots=True)
+class MatchStatus:
+    """Shadow comparisons since the phase entered shadow: the rate from 0 to 1 with its 95 % interval."""
+
+    compared: int
+    matched: int
+    rate: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStatus:
+    """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said.
+
+    ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
+    """
+
+    name: str
+    stage: Stage
+    writer: Side
+    epoch: int
+    held: bool
+    since: float
+    shares: Mapping[str, int]
+    replication: Sequence[Heartbeat]
+    match: MatchStatus
+    check: CheckRun | None
+    check_age_seconds: float | None
+    interrupted: str | None
+    next: Stage | None
+    gates: Sequence[GateVerdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The migration. ``degraded`` says, per worker that serves what may be old, why."""
+
+    revision: int
+    phases: Sequence[PhaseStatus]
+    workers: Sequence[LiveWorker]
+    degraded: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, text and numbers."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def read_status(
+    plan: Plan, control: Control, replications: Mapping[str, Replication] | None = None
+) -> Status:
+    """The status now. The gates on data ask ``replications``, by phase, and are closed without one."""
+    workers = ControlWorkers(control).live_workers()
+    records = control.phases()
+    interrupted = {run.phase: f"{run.kind} since {run.started:.0f}" for run in Journal(control).unfinished()}
+    return Status(
+        revision=control.revision(),
+        phases=[
+            _phase(
+                control,
+                phase,
+                records.get(phase.name, PhaseRecord(phase.name)),
+                (replications or {}).get(phase.name),
+                interrupted.get(phase.name),
+            )
+            for phase in plan.phases
+        ],
+        workers=workers,
+        degraded={w.status.worker: w.status.degraded for w in workers if w.status.degraded is not None},
+    )
+
+
+def _phase(
+    control: Control,
+    phase: Phase,
+    record: PhaseRecord,
+    replication: Replication | None,
+    interrupted: str | None,
+) -> PhaseStatus:
+    observations = Observations(control)
+    flags = EmbeddedStore(control.engine).snapshot()
+    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    low, high = shadow.interval
+    check = observations.last_check(phase.name)
+    move = forward(record.stage)
+    verdicts: Sequence[GateVerdict] = ()
+    if move is not None:
+        verdicts = gates(move.target, gather(control, phase, record, replication), limits(phase))
+    return PhaseStatus(
+        name=phase.name,
+        stage=record.stage,
+        writer=record.writer,
+        epoch=record.epoch,
+        held=record.hold is not None,
+        since=record.stage_since,
+        shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
+        replication=observations.heartbeats(phase.name),
+        match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
+        check=None if check is None else check[0],
+        check_age_seconds=None if check is None else check[1],
+        interrupted=interrupted,
+        next=None if move is None else move.target,
+        gates=verdicts,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, frozenset, set)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,209 @@
+"""The fenced switch: the writer changes from one side to the other, and no write is lost or refused.
+
+Cutover and rollback are the same ten steps; only the sides differ.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from dual_write.replication import Replication
+from flags.side import Side
+from flags.store import EmbeddedStore
+from migration.control import Control
+from migration.errors import HoldExpired, MigrationError, StageError, WorkersLate
+from migration.procedure import Detail, Procedure, Step
+from migration.stages import Stage
+from migration.workers import ControlWorkers
+
+HOLD_SHARE = 0.8
+"""The part of the hold limit that may pass before the point of no return; later steps need the rest."""
+UNGUARD_SECONDS = 5.0
+RELEASE_SECONDS = 2.0
+CATCH_UP_SECONDS = 10.0
+
+Recheck = Callable[[Side, float], Sequence[str]]
+"""Compare once more the keys that changed since the last clean check, in the rows that ``side`` is about to
+own, until a deadline of ``time.monotonic``; what differs, in words."""
+
+
+class Switch(Procedure):
+    """Make ``to`` the writer of a phase that stands in ``source``, and leave it in ``target``.
+
+    ``hold_limit`` is in seconds: for so long the facade holds a client's write. ``shares`` are flags to set,
+    by name and in ‱, in the same write that publishes the new writer.
+    """
+
+    kind = "switch"
+
+    def __init__(
+        self,
+        control: Control,
+        replicate: Callable[[], Replication],
+        phase: str,
+        actor: str,
+        *,
+        to: Side,
+        source: Stage,
+        target: Stage,
+        shares: Mapping[str, int],
+        hold_limit: float,
+        precheck: Callable[[], None],
+        recheck: Recheck | None = None,
+        epoch: int = 0,
+    ) -> None:
+        super().__init__(control, replicate, phase, actor)
+        self.to = to
+        self.hold_limit = hold_limit
+        self.held_seconds: float | None = None
+        self._source = source
+        self._target = target
+        self._shares = shares
+        self._precheck = precheck
+        self._recheck = recheck
+        self._epoch = epoch
+        self._workers = ControlWorkers(control)
+        self._held_at = 0.0
+        self._published = 0
+
+    def intent(self) -> Detail:
+        record = self.control.phase(self.phase)
+        if record.stage is not self._source or record.writer is self.to:
+            raise StageError(
+                f"phase {self.phase!r} has moved meanwhile: it is in {record.stage} and its writer is the "
+                f"{record.writer}. Look at `strangler status` and decide anew."
+            )
+        self._epoch = record.epoch + 1
+        return {
+            "to": self.to,
+            "source": self._source,
+            "target": self._target,
+            "shares": dict(self._shares),
+            "hold_limit": self.hold_limit,
+            "epoch": self._epoch,
+        }
+
+    def precheck(self) -> Detail:
+        """Ask the gates, which raise GateClosed, and catch up: what is left must fit into the hold."""
+        self._precheck()
+        until = time.monotonic() + CATCH_UP_SECONDS
+        caught_up = 0
+        while time.monotonic() < until and (passed := self.replication.step(self.to)):
+            caught_up += passed
+        return {"caught_up": caught_up}
+
+    def hold(self) -> Detail:
+        """Put up the fence: workers keep new writes waiting and finish those they have sent."""
+        self._held_at = time.monotonic()
+        with self.control.change() as change:
+            self.lease.hold(change.connection)
+            self.control.amend(change, self.phase, self.actor, "writes held", hold=self.run.id)
+        self._workers.wait_for_fence(self.phase, change.revision, self._deadline)
+        return {"revision": change.revision}
+
+    def guard(self) -> Detail:
+        """Let the database refuse what bypasses the facade, and wait for writes that are still open in it."""
+        self.replication.guard(self.to.other, self.to, self._epoch, lock_timeout=self._remaining())
+        return {"side": self.to.other}
+
+    def drain(self) -> Detail:
+        """Carry over everything that was written; after the guard nothing can follow."""
+        self._remaining()
+        applied = self.replication.drain(self.to, self._deadline)
+        self.replication.close(self.to, self._epoch - 1)
+        return {"applied": applied}
+
+    def hand_over(self) -> Detail:
+        """Let the new writer's identity values begin after the old one's, and compare what changed last."""
+        self._remaining()
+        self.replication.hand_over_sequences(self.to)
+        if self._recheck is None:
+            return {"rechecked": False}
+        findings = self._recheck(self.to, self._deadline)
+        if findings:
+            shown = "; ".join(findings[:5])
+            raise MigrationError(
+                f"{len(findings)} rows differ between the two sides: {shown}. "
+                f"Run `strangler check {self.phase} --repair`."
+            )
+        return {"rechecked": True}
+
+    def commit(self) -> Detail:
+        """Journal the point of no return, unless clients have waited too long already."""
+        self._remaining()
+        return super().commit()
+
+    def reverse(self) -> Detail:
+        """Let changes flow back to the old writer, and let the new one write."""
+        self.replication.open(self.to.other, self._epoch)
+        self.replication.unguard(self.to, lock_timeout=UNGUARD_SECONDS)
+        return {"side": self.to}
+
+    def publish(self) -> Detail:
+        """Writer, epoch, stage and flags in one write, which also takes the fence down."""
+        with self.control.change() as change:
+            self.lease.hold(change.connection)
+            self.control.amend(
+                change,
+                self.phase,
+                self.actor,
+                f"the {self.to} writes",
+                stage=self._target,
+                writer=self.to,
+                epoch=self._epoch,
+                hold=None,
+            )
+            flags = EmbeddedStore(self.control.engine)
+            revisions = [
+                flags.set_share(name, share, self.actor, within=change.connection)
+                for name, share in self._shares.items()
+            ]
+        self._published = max([change.revision, *revisions])
+        return {"revision": self._published, "epoch": self._epoch}
+
+    def release(self) -> Detail:
+        """Wait until the workers send what they held to the new writer; one that is late is only named."""
+        late: Sequence[str] = ()
+        try:
+            self._workers.wait_for_revision(self._published, time.monotonic() + RELEASE_SECONDS)
+        except WorkersLate as error:
+            late = error.workers
+        if self._held_at:
+            self.held_seconds = time.monotonic() - self._held_at
+        return {"held_seconds": self.held_seconds, "late_workers": list(late)}
+
+    def cancel(self) -> None:
+        """Let the old writer write on. Data is touched only if the switch had come to touch it."""
+        begun = {entry.name for entry in self.journal.entries(self.run.id)}
+        if "guard" in begun:
+            self.replication.unguard(self.to.other, lock_timeout=UNGUARD_SECONDS)
+            self.replication.open(self.to, self._epoch - 1)
+        with self.control.change() as change:
+            self.lease.hold(change.connection)
+            self.control.amend(change, self.phase, self.actor, "switch cancelled", hold=None)
+
+    @property
+    def _deadline(self) -> float:
+        return self._held_at + self.hold_limit * HOLD_SHARE
+
+    def _remaining(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise HoldExpired(
+                f"clients' writes were held for {self.hold_limit * HOLD_SHARE:.1f} s of at most "
+                f"{self.hold_limit:g} s, and the switch was not ready. Try again when the lag is small and "
+                "no long transaction is open; or raise facade.timeouts.hold in the plan."
+            )
+        return left
+
+    steps = (
+        Step("precheck", precheck),
+        Step("lease", Procedure.take_lease),
+        Step("hold", hold),
+        Step("guard", guard),
+        Step("drain", drain),
+        Step("hand_over", hand_over),
+        Step("commit", commit),
+        Step("reverse", reverse),
+        Step("publish", publish),
+        Step("release", release),
+    )

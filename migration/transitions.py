@@ -1,0 +1,283 @@
+"""Moving a phase from stage to stage: what `sync`, `advance`, `ramp`, `rollback` and `complete` do."""
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dual_write.replication import BackfillProgress, Replication
+from flags.percent import FULL, parse_percent
+from flags.side import Side
+from flags.store import EmbeddedStore
+from migration import refusals
+from migration.control import Control, read_phase
+from migration.dataless import Dataless
+from migration.errors import GateClosed, StageError, WorkersLate
+from migration.facts import gather, limits
+from migration.gates import GateVerdict, gates
+from migration.journal import Run
+from migration.lease import Lease, new_holder
+from migration.moves import Completion, Installation, Removal
+from migration.plan import Plan
+from migration.procedure import Observer, Procedure, unobserved
+from migration.reconcile import Reconciler
+from migration.stages import PhaseRecord, Stage, backward, forward
+from migration.switch import Switch
+from migration.workers import ControlWorkers
+
+WORKERS_SECONDS = 2.0
+
+Replications = Callable[[str], Replication]
+Recheck = Callable[[str, Side, float], Sequence[str]]
+"""As `migration.switch.Recheck`, for the phase named first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a command did. ``held_seconds`` is how long a switch held writes, None without a switch.
+
+    ``late_workers`` did not report the new revision in time; they still serve the state before it.
+    """
+
+    phase: str
+    source: Stage
+    target: Stage
+    revision: int
+    held_seconds: float | None = None
+    late_workers: tuple[str, ...] = ()
+
+
+class Controller:
+    """Moves the plan's phases. Each method first ends what a dead controller left behind.
+
+    Raises StageError for a move that the stage does not allow, GateClosed, LeaseHeld, RunCancelled when a
+    move was taken back and RunUnfinished when the reconciler goes on with it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        control: Control,
+        replications: Replications,
+        *,
+        actor: str | None = None,
+        observer: Observer = unobserved,
+        recheck: Recheck | None = None,
+    ) -> None:
+        self._plan = plan
+        self._control = control
+        self._replications = replications
+        self._actor = actor or this_actor()
+        self._observer = observer
+        self._recheck = recheck
+        self._flags = EmbeddedStore(control.engine, plan.flags.precision)
+        self._workers = ControlWorkers(control)
+        self._reconciler = Reconciler(control, self.resume)
+
+    def sync(
+        self,
+        phase: str,
+        progress: Callable[[BackfillProgress], None],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Install capture when the phase is off, then backfill. Resumes; True when every row is copied."""
+        record = self._record(phase)
+        if record.writer is Side.SERVICE:
+            raise StageError(refusals.owned_by_service(record))
+        if record.stage is Stage.OFF:
+            self.advance(phase)
+        replication = self.replication(phase)
+        try:
+            return replication.backfill(progress, stop)
+        finally:
+            replication.dispose()
+
+    def advance(self, phase: str) -> Moved:
+        """To the next stage, when its gates are open."""
+        record = self._record(phase)
+        move = forward(record.stage)
+        if move is None:
+            raise StageError(refusals.nothing_ahead(record))
+        if move.target is Stage.COMPLETE:
+            raise StageError(refusals.completes_only_on_purpose(record))
+        if move.target is Stage.DUAL_WRITE:
+            return self._walk(Installation(self._control, self._replicate(phase), phase, self._actor), record)
+        if move.target is Stage.LIVE:
+            shares = {f"{phase}.reads": FULL, f"{phase}.writes": FULL}
+            return self._switch(record, Side.SERVICE, Stage.LIVE, shares)
+        self._require_gates(phase, move.target)
+        flag = "shadow" if move.target is Stage.SHADOW else "reads"
+        return self._shift(record, move.target, {f"{phase}.{flag}": FULL if flag == "shadow" else 0})
+
+    def ramp(self, phase: str, reads: str | float, writes: str | float | None = None) -> Moved:
+        """Set the share of reads that the service answers, in percent. Raises FlagError for a bad number."""
+        share = parse_percent(reads, self._plan.flags.precision)
+        if writes is not None:
+            split = parse_percent(writes, self._plan.flags.precision)
+            if refusal := refusals.split_writes(self._plan.phase(phase), split):
+                raise StageError(refusal)
+        self._record(phase)
+        with self._control.change() as change:
+            record = read_phase(change.connection, phase)
+            if record.stage is not Stage.RAMP:
+                raise StageError(refusals.not_in_ramp(record))
+            before = self._flags.get(f"{phase}.reads", within=change.connection)
+            raised = self._flags.set_share(f"{phase}.reads", share, self._actor, within=change.connection)
+            self._control.audit(
+                change.connection,
+                self._actor,
+                f"ramp {phase}",
+                {"reads": 0 if before is None else before.share},
+                {"reads": share},
+            )
+        return self._moved(record, record.stage, raised)
+
+    def rollback(self, phase: str) -> Moved:
+        """One stage back. Reads go back to the monolith first, at once, whatever else is going on."""
+        record = self._stored(phase)
+        move = backward(record.stage)
+        if move is None:
+            raise StageError(refusals.no_way_back(record))
+        if record.stage in {Stage.RAMP, Stage.LIVE}:
+            self._take_reads_back(phase)
+        record = self._record(phase)
+        if record.writer is not move.writer:
+            shares = {f"{phase}.reads": 0, f"{phase}.writes": 0}
+            return self._switch(record, move.writer, move.target, shares)
+        if move.target is Stage.OFF:
+            return self._walk(Removal(self._control, self._replicate(phase), phase, self._actor), record)
+        return self._shift(record, move.target, {})
+
+    def complete(self, phase: str) -> Moved:
+        """live → complete: from here there is no way back."""
+        record = self._record(phase)
+        if record.stage is not Stage.LIVE:
+            raise StageError(refusals.not_live(record))
+        completion = Completion(
+            self._control,
+            self._replicate(phase),
+            phase,
+            self._actor,
+            precheck=lambda: self._require_gates(phase, Stage.COMPLETE),
+        )
+        return self._walk(completion, record)
+
+    def verdicts(self, phase: str, target: Stage) -> list[GateVerdict]:
+        """Every gate on the way to ``target``, with its reason."""
+        section = self._plan.phase(phase)
+        replication = self.replication(phase)
+        try:
+            facts = gather(self._control, section, self._control.phase(phase), replication)
+        finally:
+            replication.dispose()
+        return gates(target, facts, limits(section))
+
+    def replication(self, phase: str) -> Replication:
+        """The phase's data, to be disposed of by the caller."""
+        return self._replications(phase) if self._plan.phase(phase).tables else Dataless()
+
+    def resume(self, run: Run) -> Procedure:
+        """The procedure of an interrupted run, from what it journaled."""
+        replicate = self._replicate(run.phase)
+        if run.kind == Switch.kind:
+            return Switch(
+                self._control,
+                replicate,
+                run.phase,
+                run.actor,
+                to=Side(run.intent["to"]),
+                source=Stage(run.intent["source"]),
+                target=Stage(run.intent["target"]),
+                shares=run.intent["shares"],
+                hold_limit=run.intent["hold_limit"],
+                epoch=run.intent["epoch"],
+                precheck=_nothing,
+            )
+        if run.kind == Completion.kind:
+            return Completion(self._control, replicate, run.phase, run.actor, precheck=_nothing)
+        move = {Installation.kind: Installation, Removal.kind: Removal}[run.kind]
+        return move(self._control, replicate, run.phase, run.actor)
+
+    def _switch(self, record: PhaseRecord, to: Side, target: Stage, shares: Mapping[str, int]) -> Moved:
+        phase = record.name
+        recheck = self._recheck
+        gated = target is Stage.LIVE
+        switch = Switch(
+            self._control,
+            self._replicate(phase),
+            phase,
+            self._actor,
+            to=to,
+            source=record.stage,
+            target=target,
+            shares=shares,
+            hold_limit=self._plan.facade.timeouts.hold,
+            precheck=(lambda: self._require_gates(phase, target)) if gated else _nothing,
+            recheck=None if recheck is None else lambda side, deadline: recheck(phase, side, deadline),
+        )
+        return self._walk(switch, record)
+
+    def _walk(self, procedure: Procedure, record: PhaseRecord) -> Moved:
+        procedure.walk(self._observer)
+        held = procedure.held_seconds if isinstance(procedure, Switch) else None
+        after = self._control.phase(record.name)
+        return self._moved(record, after.stage, self._control.revision(), held)
+
+    def _shift(self, record: PhaseRecord, target: Stage, shares: Mapping[str, int]) -> Moved:
+        """A move that is one write: stage and flags together, under the lease."""
+        with (
+            Lease.acquire(self._control, record.name, new_holder()) as lease,
+            self._control.change() as change,
+        ):
+            lease.hold(change.connection)
+            if read_phase(change.connection, record.name).stage is not record.stage:
+                raise StageError(refusals.moved_meanwhile(record.name))
+            self._control.amend(change, record.name, self._actor, f"to {target}", stage=target)
+            raised = change.revision
+            for name, share in shares.items():
+                raised = self._flags.set_share(name, share, self._actor, within=change.connection)
+        return self._moved(record, target, raised)
+
+    def _moved(
+        self, record: PhaseRecord, target: Stage, revision: int, held_seconds: float | None = None
+    ) -> Moved:
+        late: tuple[str, ...] = ()
+        try:
+            self._workers.wait_for_revision(revision, time.monotonic() + WORKERS_SECONDS)
+        except WorkersLate as error:
+            late = error.workers
+        return Moved(record.name, record.stage, target, revision, held_seconds, late)
+
+    def _take_reads_back(self, phase: str) -> None:
+        with self._control.change() as change:
+            self._flags.set_share(f"{phase}.reads", 0, self._actor, within=change.connection)
+            self._control.audit(
+                change.connection, self._actor, f"reads of {phase} taken back", {}, {"reads": 0}
+            )
+
+    def _require_gates(self, phase: str, target: Stage) -> None:
+        closed = [verdict for verdict in self.verdicts(phase, target) if not verdict.open]
+        if closed:
+            raise GateClosed(phase, target, closed)
+
+    def _record(self, phase: str) -> PhaseRecord:
+        self._plan.phase(phase)
+        self._reconciler.mend(phase)
+        return self._control.phase(phase)
+
+    def _stored(self, phase: str) -> PhaseRecord:
+        self._plan.phase(phase)
+        return self._control.phase(phase)
+
+    def _replicate(self, phase: str) -> Callable[[], Replication]:
+        return lambda: self.replication(phase)
+
+
+def this_actor() -> str:
+    """Who is at work here, as the audit log names them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _nothing() -> None:
+    """A rollback asks no gate, and a run that goes on has asked them."""

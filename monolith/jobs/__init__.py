@@ -1,0 +1,1 @@
+"""Background jobs: enqueue, claim, finish."""

@@ -1,0 +1,1 @@
+"""Resources with their tags and the files they refer to."""

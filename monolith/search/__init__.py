@@ -1,0 +1,1 @@
+"""Full-text search over live resources, and the searches that users keep."""

@@ -1,0 +1,37 @@
+"""The real PostgreSQL that the tests run on."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from migration.demo.errors import ServerUnavailableError
+from migration.demo.servers import PostgreSQLServer
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    """One server for the session: STRANGLER_TEST_POSTGRESQL, else Docker's, else the system's packages."""
+    with ExitStack() as resources:
+        try:
+            given = os.environ.get("STRANGLER_TEST_POSTGRESQL") or None
+            server = resources.enter_context(PostgreSQLServer(given))
+        except ServerUnavailableError as error:
+            # In CI a test that does not run is a test that is missing.
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        yield server
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgreSQLServer) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database at each call and gives its URL; all of them are dropped after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(postgresql_server.create_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        postgresql_server.drop_database(url)

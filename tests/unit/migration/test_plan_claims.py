@@ -1,0 +1,73 @@
+import pytest
+
+from migration.plan_claims import conflicts
+from migration.plan_sections import Phase
+
+
+def phase(
+    name: str, *routes: str, tables: tuple[str, ...] = (), follow: bool = False, port: int = 8001
+) -> Phase:
+    return Phase.model_validate(
+        {
+            "name": name,
+            "routes": routes,
+            "tables": [{"monolith": table, "follow": follow} for table in tables],
+            "service": {"url": f"http://127.0.0.1:{port}", "database": f"sqlite:///{name}.db"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("GET /items", "GET /items"),
+        ("GET /items/{id}", "GET /items/{item}"),
+        ("GET /items/{id}/", "GET /items/{id:str}"),
+        ("GET /f/{a:path}", "GET /f/{b:path}"),
+        ("* /items", "POST /items"),
+        ("GET /items/{id}.json", "GET /items/{name}.json"),
+    ],
+)
+def test_a_route_belongs_to_one_phase(one: str, other: str) -> None:
+    ((place, message),) = conflicts([phase("a", one), phase("b", "GET /b", other)])
+    assert place == ("phases", 1, "routes", 1)
+    assert "phase 'a'" in message
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("GET /items", "POST /items"),
+        ("GET /items/{id}", "GET /items/latest"),
+        ("GET /items/{id}", "GET /items/{id:int}"),
+        ("GET /items/{id}", "GET /items/{rest:path}"),
+    ],
+)
+def test_a_more_exact_route_may_be_in_another_phase(one: str, other: str) -> None:
+    assert list(conflicts([phase("a", one), phase("b", other)])) == []
+
+
+def test_a_phase_may_refine_its_own_wildcard_but_not_repeat_itself() -> None:
+    assert list(conflicts([phase("a", "* /items", "GET /items")])) == []
+    ((place, _),) = conflicts([phase("a", "GET /items", "GET /items")])
+    assert place == ("phases", 0, "routes", 1)
+
+
+def test_a_table_belongs_to_one_phase_and_may_be_followed_by_others() -> None:
+    ((place, message),) = conflicts([phase("a", tables=("t",)), phase("b", tables=("u", "t"))])
+    assert place == ("phases", 1, "tables", 1)
+    assert "`follow = true`" in message
+    assert list(conflicts([phase("a", tables=("t",)), phase("b", tables=("t",), follow=True)])) == []
+
+
+def test_two_tables_are_not_carried_into_one() -> None:
+    merged = phase("a", tables=("t", "u")).model_dump()
+    merged["tables"][1]["service"] = "t"
+    ((place, message),) = conflicts([Phase.model_validate(merged)])
+    assert place == ("phases", 0, "tables", 1)
+    assert "filled already from 't'" in message
+
+
+def test_phases_have_names_of_their_own() -> None:
+    ((place, _),) = conflicts([phase("a", "GET /a"), phase("a", "GET /b")])
+    assert place == ("phases", 1, "name")
