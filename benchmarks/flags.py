@@ -1,14 +1,19 @@
-"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags."""
+"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags, and how long a
+change of one takes until every worker of a facade serves it.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import median
 from time import perf_counter
 
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
+from benchmarks.flip import flips
 from benchmarks.rounds import Options, interleave, report
+from benchmarks.writes import p99
 from flags.document import Feature, document, gradual
 from flags.snapshot import FlagSnapshot, compile_snapshot
 
@@ -55,7 +60,8 @@ def ours(snapshot: FlagSnapshot) -> Callable[[str], bool]:
 
 
 def main() -> None:
-    options = Options.parse(__doc__)
+    options = Options.parse(__doc__ or "")
+    flipped = flips(200 if options.quick else 1000)
     one, many = (compile_snapshot(1, features(count)) for count in (1, 1000))
     with unleash_client(features(1)) as client:
         theirs = {key: client.is_enabled(FLAG, {"userId": key}) for key in KEYS}
@@ -75,6 +81,8 @@ def main() -> None:
         "evaluate_us": samples.median("strangler"),
         "many_flags_ratio": samples.ratio("strangler, 1,000 flags", "strangler"),
         "vs_unleash_client": samples.ratio("UnleashClient", "strangler"),
+        "flip_ms_p50": median(flipped),
+        "flip_ms_p99": p99(flipped),
     }
     report("Evaluating a sticky percentage", samples, "µs", results, options)
 

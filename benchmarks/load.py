@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from time import perf_counter
 from typing import cast
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -18,7 +19,14 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
     """Keep CONNECTIONS connections busy for ``seconds``. Raises RuntimeError when an answer is an error."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        command = [sys.executable, "-m", "benchmarks.load", url, str(seconds), *(f"{k}: {v}" for k, v in headers.items())]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.load",
+            url,
+            str(seconds),
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
     command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *fields, url]
@@ -71,8 +79,8 @@ async def _drive(host: str, port: int, request: bytes, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    _, address, target = sys.argv[1].partition("//")[2].partition("/")[0], *sys.argv[1].partition("//")[2].partition("/")[::2]
-    name, _, number = address.partition(":")
+    url = urlsplit(sys.argv[1])
+    target = url.path + (f"?{url.query}" if url.query else "")
     lines = "".join(f"{line}\r\n" for line in sys.argv[3:])
-    head = f"GET /{target} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n".encode()
-    print(uvloop.run(_drive(name, int(number), head, float(sys.argv[2]))))
+    head = f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\n{lines}\r\n".encode()
+    print(uvloop.run(_drive(url.hostname or "", url.port or 80, head, float(sys.argv[2]))))

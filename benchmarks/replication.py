@@ -33,7 +33,8 @@ INSERT INTO orders SELECT n, md5(n::text)::uuid, 'order number ' || n, n / 100.0
   n %% 3 = 0, jsonb_build_object('lines', n %% 7, 'note', md5((n + 1)::text)) FROM generate_series(1, %s) AS n
 """
 COLUMNS = tuple(
-    Column(name, f'"{name}"', name) for name in ("id", "customer", "title", "price", "placed", "paid", "details")
+    Column(name, f'"{name}"', name)
+    for name in ("id", "customer", "title", "price", "placed", "paid", "details")
 )
 MAPPING = TableMapping("orders", "orders", ("id",), ("id",), COLUMNS, COLUMNS)
 

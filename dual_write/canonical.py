@@ -108,7 +108,7 @@ def normal(kind: Kind, value: object, scale: int | None = None) -> Value:
     read = reader(value) if reader else None
     if read is not None:
         return read
-    if isinstance(value, (int, float, Decimal, str, bytes, UUID)):
+    if isinstance(value, (int, float, Decimal, str, bytes, UUID, Moment, Day, Clock, Json)):
         return value
     raise TypeError(f"a {type(value).__name__} has no canonical form")
 

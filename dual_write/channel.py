@@ -1,7 +1,7 @@
 """Channels: one stream between its two databases, read and applied step by step."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -60,8 +60,10 @@ class Channel:
         """Apply up to ``limit`` entries. Raises FencedError when the stream is closed.
 
         The batch is read before the target is locked, so that its lock is held for the writing alone; a
-        batch that another process applied meanwhile is dropped.
+        batch that another process applied meanwhile is dropped. Nothing is waited for while the source is
+        being read: on SQLite a reader that waits for another lock would hold up the monolith's commits.
         """
+        carriers = self.carriers
         with self.target.reading() as there:
             seen = inboxes.read(self.target, there, self.stream.name)
             parked = parking.read(self.target, there, self.stream.name)
@@ -74,7 +76,7 @@ class Channel:
             works = gather(changes, due)
             if not works:
                 return Step(0)
-            rows = self._hydrate(here, works)
+            rows = self._hydrate(here, carriers, works)
         position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
         with self.target.writing() as there:
             locked = inboxes.read(self.target, there, self.stream.name, lock=True)
@@ -96,10 +98,12 @@ class Channel:
                 after = keys[-1]
         swept.writer.sweep(session)
 
-    def _hydrate(self, session: Session, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
+    def _hydrate(
+        self, session: Session, carriers: Mapping[str, Carrier], works: Sequence[Work]
+    ) -> dict[tuple[str, str], Row]:
         keys: dict[str, list[str]] = {}
         for work in works:
-            if work.table not in self.carriers:
+            if work.table not in carriers:
                 raise SchemaError(
                     f"the log of {self.stream.name!r} names table {work.table!r}, which the plan no longer has; "
                     "put it back, or run `strangler rollback` to `off` and start the phase again"
@@ -109,7 +113,7 @@ class Channel:
         return {
             (table, key): row
             for table, wanted in keys.items()
-            for key, row in self.carriers[table].reader.rows(session, wanted).items()
+            for key, row in carriers[table].reader.rows(session, wanted).items()
         }
 
     def _park(

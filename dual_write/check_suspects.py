@@ -15,9 +15,9 @@ Settle = Callable[[], bool]
 
 # A row toggled back and forth may look still once; it hardly does so twice.
 _STILL_LOOKS = 2
-_LOOKS = 10
+_LOOKS = 8
 _PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 0.5
 
 State = tuple[bytes | None, bytes | None]
 Looked = Mapping[Key, tuple[Row | None, Row | None]]

@@ -74,7 +74,9 @@ class PushedDown:
         if not buckets:
             return ()
         ours, theirs = self._pair.read(lambda query: query.row_hashes(within, self._seed, buckets))
-        return tuple(dict.fromkeys(self._pair.columns.key_from(row[:-1]) for row in set(ours) ^ set(theirs)))
+        differing = set(ours) ^ set(theirs)
+        listed = (row[:-1] for row in (*ours, *theirs) if row in differing)
+        return tuple(dict.fromkeys(map(self._pair.columns.key_from, listed)))
 
     def _ranges(self, side: SideReader, within: Range) -> Iterator[Range]:
         query = self._pair.source_query if side is self._pair.source else self._pair.target_query

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from dual_write.database import redacted
+from dual_write.database import redacted, unreachable
 from dual_write.digest_query import Statement
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
-from dual_write.errors import CheckFailed, DataError, SchemaError, UnreachableError
+from dual_write.errors import CheckFailed, DataError, SchemaError
 from dual_write.postgresql_rows import table_name
 from dual_write.sqlite_rows import quote
 
@@ -168,11 +168,8 @@ class SideReader:
     def _open(self) -> Any:
         try:
             lease = self._engine.raw_connection()
-        except sa.exc.DBAPIError as error:
-            said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-            raise UnreachableError(
-                f"{self.role} {self._name} does not answer ({said}); check that it runs and may be reached"
-            ) from error
+        except (sa.exc.DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise unreachable(self._engine.url, error) from error
         driver: Any = lease.dbapi_connection
         # Its settings are this check's own: it must not go back to the pool.
         lease.detach()

@@ -33,7 +33,7 @@ def _expression(value: str) -> str:
     return (
         f"CASE typeof({value}) WHEN 'integer' THEN CAST({value} AS TEXT) WHEN 'text' THEN json_quote({value}) "
         f"WHEN 'blob' THEN '{{\"blob\":\"' || hex({value}) || '\"}}' "
-        f"WHEN 'real' THEN '{{\"real\":\"' || printf('%!.17g', {value}) || '\"}}' ELSE 'null' END"
+        f"WHEN 'real' THEN '{{\"real\":\"' || printf('%!.20e', {value}) || '\"}}' ELSE 'null' END"
     )
 
 

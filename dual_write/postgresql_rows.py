@@ -84,7 +84,10 @@ class PostgreSQLReader(Reader):
         parts = (f"(k.text::jsonb ->> {index})::{type_.cast}" for index, type_ in enumerate(self.key_types))
         self._decoded = f"SELECT {', '.join(parts)} FROM unnest($1::text[]) AS k(text)"
         self.expressions = self._typed(native(session), expressions, wanted)
-        selected = ", ".join(f"({expression})::text" for expression in self.expressions)
+        # Names of their own: ORDER BY would take a column's text, which sorts otherwise, for the column.
+        selected = ", ".join(
+            f"({expression})::text AS strangler_{number}" for number, expression in enumerate(self.expressions)
+        )
         self._selected = f"SELECT {self._key}, {selected} FROM {self._table}"
 
     def _typed(

@@ -1,4 +1,4 @@
-"""Repair: what a check found, mended on the target. First a plan, which writes nothing; then, perhaps, the writing."""
+"""Repair: what a check found, mended on the target; planning writes nothing, carrying it out does."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -63,7 +63,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RepairOutcome:
-    """``skipped`` found their row changed since the plan was made; a new check tells whether that mended it."""
+    """``skipped`` found their row changed since it was planned; a new check tells whether that mended it."""
 
     applied: tuple[Statement, ...]
     skipped: tuple[Statement, ...]
@@ -220,8 +220,8 @@ def _source_row(sides: _Sides, pair: TablePair, carried: Carrier, key: Key) -> M
             values = carried.row(raw)
         except ValueError as error:
             raise SchemaError(
-                f"row {list(key)} of {pair.flow.source!r} cannot be carried to {pair.flow.target!r}: {error}; "
-                "correct the row, or map the column in the plan"
+                f"row {list(key)} of {pair.flow.source!r} cannot be carried to {pair.flow.target!r}: "
+                f"{error}; correct the row, or map the column in the plan"
             ) from error
         return dict(zip((column.target for column in pair.flow.columns), values, strict=True))
     return None

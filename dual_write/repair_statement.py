@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import frexp, isfinite
 
 from dual_write import postgresql_rows, sqlite_rows
-from dual_write.adapter import Row, TypeName
+from dual_write.adapter import TypeName
 from dual_write.check_result import shown_key
 from dual_write.digest_keys import Key
 from dual_write.sqlite_rows import quote
-
 
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "path", "polygon"})
 
@@ -136,16 +136,33 @@ class Table:
         return f"{quote(name)} COLLATE BINARY IS {value}"
 
     def _literal(self, value: object) -> str:
-        match value:
-            case None:
-                return "NULL"
-            case str() if self.postgresql:
-                return postgresql_rows.literal(value)
-            case str() if "\0" in value:
-                return f"CAST(x'{value.encode().hex()}' AS TEXT)"
-            case str():
-                return sqlite_rows.text(value)
-            case bytes():
-                return f"x'{value.hex()}'"
-            case _:
-                return repr(value)
+        if value is None:
+            return "NULL"
+        # PostgreSQL's values are all texts.
+        return postgresql_rows.literal(str(value)) if self.postgresql else _sqlite_literal(value)
+
+
+def _sqlite_literal(value: object) -> str:
+    match value:
+        case str() if "\0" in value:
+            return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+        case str():
+            return sqlite_rows.text(value)
+        case bytes():
+            return f"x'{value.hex()}'"
+        case float():
+            return _real(value)
+        case _:
+            return str(value)
+
+
+def _real(value: float) -> str:
+    """SQL for exactly this number: not every SQLite reads every decimal as the float nearest to it."""
+    if not isfinite(value):
+        return "9e999" if value > 0 else "-9e999"
+    fraction, exponent = frexp(value)
+    mantissa, exponent = int(fraction * 2**53), exponent - 53
+    # Multiplying and dividing by powers of two rounds nothing.
+    factor = "*" if exponent > 0 else "/"
+    steps = [2**30] * (abs(exponent) // 30) + [2 ** (abs(exponent) % 30)]
+    return f"({mantissa}.0{''.join(f'{factor}{step}.0' for step in steps)})"

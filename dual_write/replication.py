@@ -183,8 +183,9 @@ class Replication:
                     flow.source,
                     limit,
                 )
+            reader = channel.carriers[flow.source].reader
             with channel.source.reading() as session:
-                return channel.carriers[flow.source].reader.delivered(session, [key for (key,) in rows])
+                return reader.delivered(session, [key for (key,) in rows])
         return []
 
     def drain(self, to: Side, deadline: float) -> int:

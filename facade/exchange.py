@@ -274,6 +274,7 @@ class Exchange:
     def observe(self) -> None:
         """Nothing more happens at an upstream."""
         self.stage = Stage.DONE
+        self._forward = None  # the two know each other: without a cycle there is nothing to collect
         path = self.path
         path.active.discard(self)
         if self._counted is not None:

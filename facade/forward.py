@@ -65,6 +65,7 @@ class Forward:
         """Send the request to a side."""
         exchange = self._exchange
         exchange.side = side
+        self._step = _Step.CONNECT
         phase = exchange.decision.phase
         self._pool = pool = exchange.path.pool(side, phase.name if phase is not None else "")
         if pool is None:
@@ -73,8 +74,9 @@ class Forward:
             exchange.count("ejected")
             self._fall_back("ejected")
         else:
-            self._await_connection()
             pool.acquire(self)
+            if self._upstream is None:
+                self._await_connection()
 
     def connected(self, upstream: UpstreamConnection) -> None:
         exchange = self._exchange
@@ -113,7 +115,6 @@ class Forward:
 
     def _await_connection(self) -> None:
         exchange = self._exchange
-        self._step = _Step.CONNECT
         exchange.expires = min(monotonic() + exchange.path.timeouts.connect, exchange.total_at)
 
     def _request_head(self, upstream: UpstreamConnection) -> bytes:
@@ -259,6 +260,7 @@ class Forward:
         if stale and pool is not None and exchange.method in _IDEMPOTENT and self._repeatable():
             exchange.count("retry")
             self._reused = False
+            self._step = _Step.CONNECT
             self._await_connection()
             pool.acquire_fresh(self)
         elif self._can_fall_back():

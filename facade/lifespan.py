@@ -1,6 +1,11 @@
 """The ASGI side of a worker process: it starts and stops the Worker; requests never come through here."""
 
+import gc
+import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from multiprocessing import connection, parent_process
 from typing import Any
 
 from facade.worker import Worker
@@ -20,10 +25,20 @@ def application(build: Callable[[], Worker]) -> Application:
         await receive()
         worker = build()
         await worker.start()
+        threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
         scope["state"]["worker"] = worker
+        gc.freeze()  # what is here now stays: the collector need not look at it again and again
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await worker.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     return run
+
+
+def _follow_parent() -> None:
+    """End with the parent, even one that was killed: nobody would restart or stop this worker."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -25,6 +25,13 @@ _FRESH = 5.0
 """Seconds after which a worker's gauges are no longer believed."""
 
 
+def prepare(directory: str) -> None:
+    """Make the metrics directory, without what an earlier facade left in it. The parent calls it once."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    for file in Path(directory).glob("*.json"):
+        file.unlink(missing_ok=True)
+
+
 class WorkerMetrics:
     """One worker's file in the metrics directory."""
 
@@ -45,7 +52,6 @@ class WorkerMetrics:
             "revision": path.snapshot.revision,
             "degraded": degraded is not None,
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_suffix(f".{os.getpid()}.tmp")
         draft.write_bytes(orjson.dumps(document))
         draft.replace(self._file)

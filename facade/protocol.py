@@ -206,15 +206,16 @@ class FacadeProtocol(asyncio.Protocol):
     def _begin(self, data: bytes) -> None:
         if data[0] in b"\r\n":
             data = data.lstrip(b"\r\n")  # empty lines before a request are allowed (RFC 9112, 2.2)
-        head = self._parser.head(data)
-        if head is None:
+        parser = self._parser
+        size = parser.head(data)
+        if size == 0:
             self._stash = data
             return
-        if head.size < len(data):
-            self._stash = data[head.size :]
+        if size < len(data):
+            self._stash = data[size:]
             if len(self._stash) > _STASH:
                 self._pause()
-        self._exchange = exchange = Exchange(self._path, self, head.method, head.target, head.fields)
+        self._exchange = exchange = Exchange(self._path, self, parser.method, parser.target, parser.fields)
         self._path.active.add(exchange)
         exchange.begin()
 

@@ -4,7 +4,7 @@ llhttp judges the syntax of heads and takes bodies apart; the head itself is kep
 What comes behind a request is left alone until it is asked for.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import httptools
 
@@ -15,22 +15,26 @@ _END = b"\r\n\r\n"
 _VERSIONS = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 
 
-class RequestHead(NamedTuple):
-    """The head of a request. ``size`` is how many bytes it took, with its empty line."""
-
-    method: bytes
-    target: bytes
-    fields: Fields
-    size: int
-
-
 class RequestParser:
     """The parser of one client connection.
 
-    ``pieces`` are the parts of the present body since they were last cleared; ``done`` says that it is whole.
+    ``method``, ``target`` and ``fields`` are of the last head. ``pieces`` are the parts of its body since
+    they were last cleared; ``done`` says that the body is whole.
     """
 
-    __slots__ = ("_edge", "_fields", "_limits", "_llhttp", "_remaining", "_tail", "done", "on_body", "pieces")
+    __slots__ = (
+        "_edge",
+        "_limits",
+        "_llhttp",
+        "_remaining",
+        "_tail",
+        "done",
+        "fields",
+        "method",
+        "on_body",
+        "pieces",
+        "target",
+    )
 
     def __init__(self, edge: Edge, limits: Limits) -> None:
         self.pieces: list[bytes] = []
@@ -38,7 +42,8 @@ class RequestParser:
         self.done = True
         self._edge = edge
         self._limits = limits
-        self._fields: Fields | None = None
+        self.method = self.target = b""
+        self.fields: Fields = cast("Fields", None)
         self._remaining = 0
         self._tail = b""
         self._llhttp: Any = httptools.HttpRequestParser(self)  # httptools has no types
@@ -51,8 +56,9 @@ class RequestParser:
         """Let go of llhttp, which holds on to this object."""
         self._llhttp = None
 
-    def head(self, data: bytes) -> RequestHead | None:
-        """The head at the beginning of ``data``, or None as long as it is not whole. Raises Refused."""
+    def head(self, data: bytes) -> int:
+        """Read the head at the beginning of ``data``. Returns its size in bytes, with its empty line, or 0
+        as long as it is not whole. Raises Refused."""
         most = self._limits.head
         size = data.find(_END) + 4
         if size < 4 or size > most:
@@ -60,19 +66,20 @@ class RequestParser:
                 raise Refused(431, f"the head is longer than {most} bytes")
             if b"\n" in data.replace(b"\r\n", b""):
                 raise Refused(400, "a line ends without CRLF")
-            return None
+            return 0
         raw = data if size == len(data) else data[:size]
         line_end = raw.find(b"\r\n")
-        method, target, version = _request_line(raw[:line_end])
+        self.method, target, version = _request_line(raw[:line_end])
         fields = self._read_fields(raw[line_end + 2 : -2], http10=version == b"HTTP/1.0")
         if not target.startswith(b"/") or b"#" in target:
-            check_target(method, target, fields)
+            check_target(self.method, target, fields)
         if fields.length > self._limits.body:
             raise Refused(413, f"the body is longer than {self._limits.body} bytes")
         self._judge(raw, fields)
         self._remaining = -1 if fields.chunked else fields.length
         self._tail = b""
-        return RequestHead(method, target, fields, size)
+        self.target = target
+        return size
 
     def body(self, data: bytes) -> bytes:
         """Take the present body's part of ``data`` and return the rest. Raises Refused."""
@@ -95,10 +102,10 @@ class RequestParser:
 
     def _read_fields(self, block: bytes, *, http10: bool) -> Fields:
         """The checked fields. A client mostly repeats those of its request before: they are kept."""
-        fields = self._fields
+        fields = self.fields
         if fields is None or fields.block != block or fields.http10 != http10:
             fields = parse_fields(block, edge=self._edge, http10=http10, most=self._limits.fields)
-            self._fields = fields
+            self.fields = fields
         return fields
 
     def _judge(self, raw: bytes, fields: Fields) -> None:

@@ -12,9 +12,13 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from facade.errors import RouteError
-from facade.paths import segments
+from facade.paths import raw_path, segments
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+_MOST_KNOWN = 4096
+_LONGEST_KNOWN = 256
+"""How many paths a table remembers, and of how many bytes at most: clients choose both."""
 
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?}")
@@ -141,11 +145,12 @@ class _Node:
 class RouteTable:
     """An immutable set of routes, compiled for matching."""
 
-    __slots__ = ("_root", "routes")
+    __slots__ = ("_known", "_root", "routes")
 
     def __init__(self, routes: tuple[Route, ...], root: _Node) -> None:
         self.routes = routes
         self._root = root
+        self._known: dict[tuple[bytes | str, bytes], Match | None] = {}
 
     @classmethod
     def compile(cls, routes: Iterable[Route]) -> "RouteTable":
@@ -158,8 +163,18 @@ class RouteTable:
 
     def match(self, method: bytes | str, target: bytes) -> Match | None:
         """The route of a request with this raw target, or None when no route claims it."""
-        name = method.decode("latin-1") if isinstance(method, bytes) else method
-        return self._root.match(segments(target), 0, name, ())
+        path = raw_path(target)
+        known = self._known
+        try:
+            return known[method, path]
+        except KeyError:
+            name = method.decode("latin-1") if isinstance(method, bytes) else method
+            match = self._root.match(segments(path), 0, name, ())
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            if len(path) <= _LONGEST_KNOWN:
+                known[method, path] = match
+            return match
 
 
 def _insert(root: _Node, route: Route) -> None:

@@ -42,6 +42,15 @@ def bind(listen: str) -> socket.socket:
     return bound
 
 
+class _Supervisor(Multiprocess):
+    """The parent. Once it ends, new clients are turned away instead of waiting in a queue nobody serves."""
+
+    def terminate_all(self) -> None:
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
+
+
 def run(
     app: str,
     listen: str | socket.socket,
@@ -77,7 +86,7 @@ def run(
     threads = [threading.Thread(target=each, args=(ending,), daemon=True) for each in background]
     for thread in threads:
         thread.start()
-    supervisor = Multiprocess(config, sockets=[bound])
+    supervisor = _Supervisor(config, sockets=[bound])
     if on_ready is not None:
         on_ready(bound.getsockname()[:2])
     try:

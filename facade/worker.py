@@ -60,7 +60,7 @@ class Worker:
         self._metrics = WorkerMetrics(config.metrics, self.name) if config.metrics is not None else None
         self._revision = NOTHING_KNOWN.revision
         self._degraded: str | None = None
-        self._said: str | None = None
+        self._said: tuple[int, str | None] | None = None
         self._reported_at = self._flushed_at = 0.0
         self._fenced = False
         self._loop: asyncio.AbstractEventLoop
@@ -97,20 +97,20 @@ class Worker:
         self._quietly(lambda: self._registry.retire(self.name), "retire")
 
     def _turn(self) -> None:
-        changed = self._refresh()
-        self._report(changed=changed)
+        self._refresh()
+        self._report()
         if self.path.access_log is not None:
             self.path.access_log.write()
         if monotonic() - self._flushed_at >= HEARTBEAT:
             self._flushed_at = monotonic()
             self._flush()
 
-    def _refresh(self) -> bool:
-        """Load and swap when the control revision moved. Returns whether it did."""
+    def _refresh(self) -> None:
+        """Load and swap when the control revision moved."""
         try:
             if self._source.revision() == self._revision:
                 self._degraded = None
-                return False
+                return
             snapshot = self._source.load()
         except Exception as error:  # noqa: BLE001 (any failure means: keep what was last known, I6)
             if self._degraded is None:
@@ -118,25 +118,26 @@ class Worker:
                     "The control plane fails (%s): serving what was last known.", type(error).__name__
                 )
             self._degraded = f"the control plane fails ({type(error).__name__}): serving what was last known"
-            return False
+            return
         self._degraded = None
         self._on_loop(lambda: self.path.swap(snapshot))
         # If the snapshot is older than the revision just read, the next turn loads again.
         self._revision = snapshot.revision
-        return True
 
-    def _report(self, *, changed: bool) -> None:
-        """Say what is served: when it changed, when a fence has become quiet, and as a sign of life."""
-        due = changed or self._said != self.degraded or monotonic() - self._reported_at >= HEARTBEAT
+    def _report(self) -> None:
+        """Say what is served: when it changed, when a fence has become quiet, and as a sign of life.
+
+        A report that fails is due again at the next turn.
+        """
+        served = (self._revision, self.degraded)
+        due = served != self._said or monotonic() - self._reported_at >= HEARTBEAT
         if not due and not self._fenced:
             return
         status = self._on_loop(self._status)
         waiting = any(status.in_flight.get(phase) for phase in status.holding)
         if due or not waiting:
-            self._fenced = True  # if the report fails, it is tried again soon
             self._registry.report(status)
-            self._reported_at = monotonic()
-            self._said = status.degraded
+            self._said, self._reported_at = served, monotonic()
         self._fenced = waiting
 
     def _status(self) -> WorkerStatus:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dual_write.check import Progress, recheck_keys, run_check
+from dual_write.check import Progress, run_check
 from dual_write.check_result import CheckResult, Finding
-from dual_write.database import open_engine
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
@@ -17,8 +16,6 @@ from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
 
 SETTLE_SECONDS = 30.0
-RECHECKED_KEYS = 1000
-"""How many of the keys changed last a switch compares once more while clients wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +67,15 @@ def check_phase(
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    replication = wiring.controller.replication(phase)
-    try:
+    with wiring.replicating(phase) as replication:
+        mappings = replication.mappings
         results = [
             (to, _compare(wiring, replication, record, to, flows, progress, table, limit))
-            for to, flows in flows_of(replication.mappings, record).items()
+            for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
-    finally:
-        replication.dispose()
     if table is not None and not results:
-        names = ", ".join(sorted(mapping.monolith for mapping in replication.mappings))
+        names = ", ".join(sorted(mapping.monolith for mapping in mappings))
         raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
     report = CheckReport(phase, results)
     if table is None:
@@ -101,28 +96,6 @@ def flows_of(mappings: Sequence[TableMapping], record: PhaseRecord) -> dict[Side
     return flows
 
 
-def recheck(wiring: Wiring, phase: str, to: Side, deadline: float) -> list[str]:
-    """Compare the keys changed last once more, at the fence; what differs, in words.
-
-    ``deadline`` is in seconds of ``time.monotonic``: what it leaves no time for is left out.
-    """
-    replication = wiring.controller.replication(phase)
-    monolith, service = (open_engine(url) for url in wiring.databases(wiring.plan.phase(phase)))
-    source, target = (monolith, service) if to is Side.SERVICE else (service, monolith)
-    different: list[str] = []
-    try:
-        for mapping in replication.mappings:
-            if mapping.follow or time.monotonic() >= deadline:
-                continue
-            flow = mapping.towards(to)
-            keys = replication.changed_last(to, flow, RECHECKED_KEYS)
-            different += [f"{each.table} {list(each.key)} {each.kind}" for each in recheck_keys(source, target, flow, keys)]
-    finally:
-        for each in (replication, monolith, service):
-            each.dispose()
-    return different
-
-
 def _compare(
     wiring: Wiring,
     replication: Replication,
@@ -133,10 +106,8 @@ def _compare(
     table: str | None,
     limit: int | None,
 ) -> CheckResult:
-    monolith, service = (open_engine(url) for url in wiring.databases(wiring.plan.phase(record.name)))
-    source, target = (monolith, service) if to is Side.SERVICE else (service, monolith)
     replicated = record.stage is not Stage.OFF
-    try:
+    with wiring.engines(record.name, to) as (source, target):
         return run_check(
             source,
             target,
@@ -146,9 +117,6 @@ def _compare(
             table=table,
             limit=limit,
         )
-    finally:
-        monolith.dispose()
-        service.dispose()
 
 
 def _run(report: CheckReport) -> CheckRun:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from dual_write.parking import Parked
 from dual_write.replication import Accounts, BackfillProgress, Lag, Replication
 from flags.side import Side
 
@@ -45,6 +46,9 @@ class Dataless(Replication):
 
     def accounts(self, to: Side) -> Accounts:  # noqa: ARG002 - the surface's
         return Accounts(0, 0, 0, 0)
+
+    def parked(self, to: Side) -> list[Parked]:  # noqa: ARG002 - the surface's
+        return []
 
     def guard(self, side: Side, owner: Side, epoch: int, lock_timeout: float) -> None:
         """No table is guarded."""

@@ -136,10 +136,9 @@ def _key(phase: Phase) -> Diagnosis:
     if phase.routing_key is not None:
         return Diagnosis(Level.OK, phase.name, f"splits by {phase.routing_key}")
     return Diagnosis(
-        Level.WARN,
+        Level.OK,
         phase.name,
-        "has no routing key: reads can be split by a cookie, but writes move all at once",
-        "Give `routing_key` if writes are to move by percentages.",
+        "has no routing key: a cookie keeps each client's reads on one side",
     )
 
 

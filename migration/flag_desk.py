@@ -41,7 +41,9 @@ class FlagDesk:
         """Turn a flag, or all flags of a phase, off for everybody. Raises FlagError when there is none."""
         with self._control.change() as change:
             revision = self._flags.kill(name, self._actor, within=change.connection)
-            self._control.audit(change.connection, self._actor, f"flag {name} killed", {"on": True}, {"on": False})
+            self._control.audit(
+                change.connection, self._actor, f"flag {name} killed", {"on": True}, {"on": False}
+            )
         return revision
 
     def import_(self, document: Mapping[str, Any]) -> int:

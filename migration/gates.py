@@ -80,6 +80,8 @@ def _lag(facts: Facts, limits: Limits) -> GateVerdict:
         reason = facts.trouble or "the replication lag cannot be read."
         return GateVerdict("lag", False, reason, "Both databases must be reachable.")
     reason = f"{facts.lag_changes} changes wait, the oldest for {facts.lag_seconds:.1f} s"
+    if not facts.lag_changes:
+        return GateVerdict("lag", True, "no change waits.")
     if facts.lag_seconds > limits.max_lag_seconds:
         return GateVerdict(
             "lag",

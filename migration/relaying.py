@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,13 +60,15 @@ class PhaseRelay:
         ]
 
     def _carry(self) -> None:
-        replication = self._connected()
-        if replication is None:
-            return
-        try:
-            Relay(replication, lambda: self._directions(replication)).run(self._ending)
-        finally:
-            replication.dispose()
+        while (replication := self._connected()) is not None:
+            relay = Relay(replication, partial(self._directions, replication))
+            try:
+                relay.run(self._ending)
+            except Exception:  # noqa: BLE001 - a relay that stops without a word is worse than one that tries on
+                _log.exception("phase %s: the relay failed, and starts anew", self._phase)
+                self._ending.wait(OUTAGE_SECONDS)
+            finally:
+                replication.dispose()
 
     def _beat(self) -> None:
         replication = self._connected()
@@ -73,13 +76,14 @@ class PhaseRelay:
             return
         while not self._ending.wait(BEAT_SECONDS):
             try:
-                for side in self._directions(replication):
-                    self._observations.beat(
-                        self._phase, side, replication.lag(side), replication.accounts(side)
-                    )
+                self._observe(replication)
             except (DataError, MigrationError, SQLAlchemyError) as error:
                 _log.debug("phase %s: no sign of life: %s", self._phase, error)
         replication.dispose()
+
+    def _observe(self, replication: Replication) -> None:
+        for side in self._directions(replication):
+            self._observations.beat(self._phase, side, replication.lag(side), replication.accounts(side))
 
     def _connected(self) -> Replication | None:
         """The phase's data once it can be reached; None when it is time to end."""
@@ -95,7 +99,7 @@ class PhaseRelay:
         return None
 
     def _directions(self, replication: Replication) -> Sequence[Side]:
-        """By the stage as it is, or as it was last known: an inbox that has been closed since refuses (I6)."""
+        """By the stage as it is, or was last known to be: an inbox that was closed since refuses (I6)."""
         try:
             self._record = self._wiring.control.phase(self._phase)
         except (MigrationError, SQLAlchemyError) as error:
@@ -104,7 +108,9 @@ class PhaseRelay:
         return directions(self._record, follows=any(mapping.follow for mapping in replication.mappings))
 
 
-def relay(wiring: Wiring, phases: Sequence[str], ending: threading.Event, on_ready: Callable[[], None]) -> None:
+def relay(
+    wiring: Wiring, phases: Sequence[str], ending: threading.Event, on_ready: Callable[[], None]
+) -> None:
     """Run one relay for each phase, and the reconciler, until ``ending`` is set.
 
     Raises ControlError when the control database cannot be opened.

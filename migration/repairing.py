@@ -1,2 +1,54 @@
-def repair_phase(wiring, report, *, apply, max_deletes):
-    raise NotImplementedError
+"""Mending what a check found: planned first, and carried out only when asked."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dual_write.repair import apply_repair, plan_repair
+from migration.checking import CheckReport, flows_of
+from migration.wiring import Wiring
+
+
+def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_deletes: int) -> dict[str, Any]:
+    """Plan the repair of every finding, towards the side that follows, and with ``apply`` carry it out.
+
+    Returns ``statements`` (texts without the rows' values), ``deletes``, ``applied``, ``skipped`` (their row
+    had changed), ``failed`` (texts with the reason) and ``undo``: files of SQL that take the repair back.
+    Raises RepairRefused when more than ``max_deletes`` rows would be deleted; then nothing is changed.
+    """
+    mended: dict[str, Any] = {
+        "statements": [],
+        "deletes": 0,
+        "applied": 0,
+        "skipped": 0,
+        "failed": [],
+        "undo": [],
+    }
+    record = wiring.control.phase(report.phase)
+    with wiring.replicating(report.phase) as replication:
+        flows = flows_of(replication.mappings, record)
+    for to, result in report.results:
+        with wiring.engines(report.phase, to) as (source, target):
+            plan = plan_repair(
+                source, target, flows[to], result.findings, max_deletes=max_deletes - mended["deletes"]
+            )
+            mended["statements"] += [str(statement) for statement in plan.statements]
+            mended["deletes"] += plan.deletes
+            if not apply or not plan.statements:
+                continue
+            mended["undo"].append(str(_keep_undo(wiring, f"{report.phase}-{to}", plan.undo())))
+            outcome = apply_repair(target, flows[to], plan)
+            mended["applied"] += len(outcome.applied)
+            mended["skipped"] += len(outcome.skipped)
+            mended["failed"] += [f"{failure.statement}: {failure.reason}" for failure in outcome.failed]
+    return mended
+
+
+def _keep_undo(wiring: Wiring, name: str, script: str) -> Path:
+    """Written before anything is changed; it holds rows' values, so only the owner may read it."""
+    directory = wiring.state_directory / "repairs"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    file = directory / f"{time.strftime('%Y%m%dT%H%M%S')}-{name}-undo.sql"
+    file.touch(mode=0o600)
+    file.write_text(script, encoding="utf-8")
+    return file

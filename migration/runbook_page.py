@@ -10,16 +10,9 @@ from migration.wiring import Wiring
 
 def page(wiring: Wiring, phase: str) -> tuple[str, dict[str, Any]]:
     """The Markdown, and the same as plain values. Raises MigrationError for an unknown phase."""
-    wiring.plan.phase(phase)
-    replication = wiring.controller.replication(phase)
-    try:
-        status = next(
-            each
-            for each in read_status(wiring.plan, wiring.control, {phase: replication}).phases
-            if each.name == phase
-        )
-    finally:
-        replication.dispose()
+    with wiring.replicating(phase) as replication:
+        phases = read_status(wiring.plan, wiring.control, {phase: replication}).phases
+    status = next(each for each in phases if each.name == phase)
     facts = _facts(status)
     gates = [(gate.name, gate.open, f"{gate.reason} {gate.remedy}".strip()) for gate in status.gates]
     document = {
@@ -28,7 +21,11 @@ def page(wiring: Wiring, phase: str) -> tuple[str, dict[str, Any]]:
         "facts": dict(facts),
         "gates": [{"name": name, "open": is_open, "reason": reason} for name, is_open, reason in gates],
         "steps": [
-            {"title": line.step.title, "command": line.step.command.replace("{phase}", phase), "state": line.state}
+            {
+                "title": line.step.title,
+                "command": line.step.command.replace("{phase}", phase),
+                "state": line.state,
+            }
             for line in lines(status.stage)
         ],
     }
@@ -41,12 +38,17 @@ def _facts(status: PhaseStatus) -> list[tuple[str, str]]:
         ("reads to the service", f"{format_percent(status.shares['reads'])} %"),
     ]
     facts += [
-        (f"changes on their way to the {beat.to}", f"{beat.lag.changes}, the oldest {beat.lag.seconds:.1f} s old")
+        (
+            f"changes on their way to the {beat.to}",
+            f"{beat.lag.changes}, the oldest {beat.lag.seconds:.1f} s old",
+        )
         for beat in status.replication
     ]
     if status.match.rate is not None:
         facts.append(("shadow match rate", f"{status.match.rate:.2%} of {status.match.compared} reads"))
     if status.check is not None:
         verdict = "clean" if status.check.clean else f"{status.check.findings} findings"
-        facts.append(("last check", f"{verdict} over {status.check.rows} rows, {status.check_age_seconds:.0f} s ago"))
+        facts.append(
+            ("last check", f"{verdict} over {status.check.rows} rows, {status.check_age_seconds:.0f} s ago")
+        )
     return facts

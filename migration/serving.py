@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from migration.control import Control
 from migration.evidence import ControlEvidence
 from migration.plan import Plan
 from migration.reconcile import TICK_SECONDS, Reconciler
-from migration.wiring import Wiring, facade_config, route_table
+from migration.wiring import Wiring, facade_config
 from migration.workers import ControlSnapshots, ControlWorkers
 
 # How a spawned worker learns what its parent was started with.
 PLAN_VARIABLE = "STRANGLER_PLAN"
 METRICS_VARIABLE = "STRANGLER_METRICS_DIRECTORY"
 ACCESS_LOG_VARIABLE = "STRANGLER_ACCESS_LOG"
+
+STRAIGHTEN_SECONDS = 10.0
+"""How often the guards are compared with the control database: each look connects to every phase's data."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +40,7 @@ def worker_application() -> Application:
     def build() -> Worker:
         control = Control.attach(plan.control.database_url)
         source = ControlSnapshots(
-            control, route_table(plan), [phase.name for phase in plan.phases], plan.flags.precision
+            control, plan.route_table(), [phase.name for phase in plan.phases], plan.flags.precision
         )
         config = facade_config(plan, metrics, access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)))
         return Worker(config, source, ControlWorkers(control), ControlEvidence(control))
@@ -45,7 +49,12 @@ def worker_application() -> Application:
 
 
 def serve(
-    wiring: Wiring, workers: int, metrics: Path, *, access_log: bool, on_ready: Callable[[tuple[str, int]], None]
+    wiring: Wiring,
+    workers: int,
+    metrics: Path,
+    *,
+    access_log: bool,
+    on_ready: Callable[[tuple[str, int]], None],
 ) -> None:
     """Serve the plan until SIGTERM. ``metrics`` is an empty directory for the workers' counters. Blocks.
 
@@ -58,7 +67,7 @@ def serve(
     if access_log:
         os.environ[ACCESS_LOG_VARIABLE] = "1"
     admin = server.bind(plan.facade.admin)
-    app = admin_app(lambda: readiness(wiring.control, workers), str(metrics), wiring.admin_token())
+    app = admin_app(lambda: readiness(wiring.control, workers), str(metrics), plan.admin_token())
 
     def serve_admin(ending: threading.Event) -> None:
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
@@ -85,16 +94,22 @@ def readiness(control: Control, workers: int) -> Readiness:
     try:
         live = ControlWorkers(control).live_workers()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the workers serve on (I6)
-        return Readiness(ready=True, workers=workers, degraded=f"the control database does not answer: {error}")
+        return Readiness(
+            ready=True, workers=workers, degraded=f"the control database does not answer: {error}"
+        )
     degraded = next((each.status.degraded for each in live if each.status.degraded), None)
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
 
 
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:
-    """End what dead controllers left behind, until ``ending`` is set."""
+    """End what dead controllers left behind, and now and then look at the guards, until ``ending`` is set."""
     reconciler = Reconciler(wiring.control, wiring.controller.resume)
+    straightened = time.monotonic()
     while not ending.wait(TICK_SECONDS):
         try:
             reconciler.tick()
+            if time.monotonic() - straightened >= STRAIGHTEN_SECONDS:
+                straightened = time.monotonic()
+                reconciler.straighten(wiring.controller.replication)
         except Exception as error:  # noqa: BLE001 - the loop outlives any outage of a database
             _log.warning("cannot look for interrupted runs: %s", error)

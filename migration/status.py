@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from dual_write.errors import DataError
+from dual_write.parking import Parked
 from dual_write.replication import Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
@@ -31,7 +35,8 @@ class MatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
-    """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said.
+    """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said; ``parked``
+    are the changes that the side which follows would not take, with the reason.
 
     ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
     """
@@ -44,6 +49,7 @@ class PhaseStatus:
     since: float
     shares: Mapping[str, int]
     replication: Sequence[Heartbeat]
+    parked: Sequence[Parked]
     match: MatchStatus
     check: CheckRun | None
     check_age_seconds: float | None
@@ -116,6 +122,7 @@ def _phase(
         since=record.stage_since,
         shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
         replication=observations.heartbeats(phase.name),
+        parked=_parked(record, replication),
         match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],
@@ -123,6 +130,16 @@ def _phase(
         next=None if move is None else move.target,
         gates=verdicts,
     )
+
+
+def _parked(record: PhaseRecord, replication: Replication | None) -> Sequence[Parked]:
+    """None of a database that cannot be asked: the gates say that it cannot."""
+    if replication is None or record.stage is Stage.OFF:
+        return ()
+    try:
+        return replication.parked(record.writer.other)
+    except (DataError, SQLAlchemyError):
+        return ()
 
 
 def _plain(value: Any) -> Any:

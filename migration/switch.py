@@ -21,7 +21,7 @@ UNGUARD_SECONDS = 5.0
 RELEASE_SECONDS = 2.0
 CATCH_UP_SECONDS = 10.0
 
-Recheck = Callable[[Side, float], Sequence[str]]
+Recheck = Callable[[Replication, Side, float], Sequence[str]]
 """Compare once more the keys that changed since the last clean check, in the rows that ``side`` is about to
 own, until a deadline of ``time.monotonic``; what differs, in words."""
 
@@ -118,7 +118,7 @@ class Switch(Procedure):
         self.replication.hand_over_sequences(self.to)
         if self._recheck is None:
             return {"rechecked": False}
-        findings = self._recheck(self.to, self._deadline)
+        findings = self._recheck(self.replication, self.to, self._deadline)
         if findings:
             shown = "; ".join(findings[:5])
             raise MigrationError(
@@ -174,8 +174,9 @@ class Switch(Procedure):
     def cancel(self) -> None:
         """Let the old writer write on. Data is touched only if the switch had come to touch it."""
         begun = {entry.name for entry in self.journal.entries(self.run.id)}
-        if "guard" in begun:
+        if "guard" in begun and self.replication.guarded(self.to.other):
             self.replication.unguard(self.to.other, lock_timeout=UNGUARD_SECONDS)
+        if "drain" in begun:
             self.replication.open(self.to, self._epoch - 1)
         with self.control.change() as change:
             self.lease.hold(change.connection)

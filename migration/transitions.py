@@ -29,7 +29,7 @@ from migration.workers import ControlWorkers
 WORKERS_SECONDS = 2.0
 
 Replications = Callable[[str], Replication]
-Recheck = Callable[[str, Side, float], Sequence[str]]
+Recheck = Callable[[str, Replication, Side, float], Sequence[str]]
 """As `migration.switch.Recheck`, for the phase named first."""
 
 
@@ -214,7 +214,10 @@ class Controller:
             shares=shares,
             hold_limit=self._plan.facade.timeouts.hold,
             precheck=(lambda: self._require_gates(phase, target)) if gated else _nothing,
-            recheck=None if recheck is None else lambda side, deadline: recheck(phase, side, deadline),
+            # A rollback must not be refused because rows differ: it is what one does about it (I8).
+            recheck=None
+            if recheck is None or not gated
+            else lambda replication, side, deadline: recheck(phase, replication, side, deadline),
         )
         return self._walk(switch, record)
 

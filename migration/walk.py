@@ -36,7 +36,7 @@ def walk(wiring: Wiring, phase: str, *, tell: Tell, wait_seconds: float) -> None
 
 def _copy(wiring: Wiring, phase: str, tell: Tell, _: float) -> None:
     tell("installing capture and copying the rows that are there")
-    wiring.controller.sync(phase, lambda progress: None, lambda: False)
+    wiring.controller.sync(phase, lambda _: None, lambda: False)
 
 
 def _prove(wiring: Wiring, phase: str, tell: Tell, wait_seconds: float) -> None:
@@ -82,7 +82,9 @@ def _advance(wiring: Wiring, phase: str, tell: Tell, wait_seconds: float) -> Non
                 tell(told)
             time.sleep(_LOOK_AGAIN_SECONDS)
         else:
-            pause = "" if moved.held_seconds is None else f", writes waited {moved.held_seconds * 1000:.0f} ms"
+            pause = (
+                "" if moved.held_seconds is None else f", writes waited {moved.held_seconds * 1000:.0f} ms"
+            )
             tell(f"{moved.source} → {moved.target}{pause}")
             return
 

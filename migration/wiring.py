@@ -1,22 +1,22 @@
 """The one place where a plan becomes objects. Nothing connects before it is asked for."""
 
-import os
-import secrets
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from dual_write.database import open_engine
 from dual_write.replication import Replication
-from dual_write.resolve import TableSpec, resolve
+from dual_write.resolve import resolve
 from facade.config import FacadeConfig, ShadowRules, Timeouts, Upstream
-from facade.routes import Route, RouteTable
 from facade.routing_key import RoutingKey
+from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
 from migration.plan import Phase, Plan
-from migration.plan_sections import Table
+from migration.rechecking import differing
 from migration.transitions import Controller
 
 
@@ -42,21 +42,44 @@ class Wiring:
 
     @cached_property
     def controller(self) -> Controller:
-        return Controller(self.plan, self.control, self.replication)
+        return Controller(self.plan, self.control, self.replication, recheck=self.recheck)
 
     def replication(self, phase: str) -> Replication:
         """A new connection to the phase's two databases. Raises DataError when the tables do not fit."""
         section = self.plan.phase(phase)
-        monolith_url, service_url = self.databases(section)
-        monolith, service = open_engine(monolith_url), open_engine(service_url)
-        try:
-            mappings = resolve(table_specs(section.tables), monolith, service)
-        finally:
-            monolith.dispose()
-            service.dispose()
+        monolith_url, service_url = self._databases(section)
+        with self.engines(phase, Side.SERVICE) as (monolith, service):
+            mappings = resolve([table.spec() for table in section.tables], monolith, service)
         return Replication(phase, monolith_url, service_url, mappings)
 
-    def databases(self, phase: Phase) -> tuple[str, str]:
+    @contextmanager
+    def replicating(self, phase: str) -> Iterator[Replication]:
+        """The phase's data, let go of at the end."""
+        replication = self.controller.replication(phase)
+        try:
+            yield replication
+        finally:
+            replication.dispose()
+
+    @contextmanager
+    def engines(self, phase: str, to: Side) -> Iterator[tuple[Engine, Engine]]:
+        """The databases that the phase's changes towards ``to`` come from and go to."""
+        urls = self._databases(self.plan.phase(phase))
+        source, target = (open_engine(url) for url in (urls if to is Side.SERVICE else urls[::-1]))
+        try:
+            yield source, target
+        finally:
+            source.dispose()
+            target.dispose()
+
+    def recheck(self, phase: str, replication: Replication, to: Side, deadline: float) -> Sequence[str]:
+        """As `migration.rechecking.differing`, for a switch of ``phase``."""
+        if not replication.mappings:
+            return []
+        with self.engines(phase, to) as (source, target):
+            return differing(replication, source, target, to, deadline)
+
+    def _databases(self, phase: Phase) -> tuple[str, str]:
         """The monolith's and the service's database, with passwords. The phase must have tables."""
         service = phase.service.database_url
         assert service is not None  # noqa: S101 - the plan refuses tables without a database
@@ -68,21 +91,6 @@ class Wiring:
         directory = self.plan.directory / ".strangler"
         directory.mkdir(mode=0o700, exist_ok=True)
         return directory
-
-    def admin_token(self) -> str:
-        """The bearer token of the admin port: the configured one, else one made once and kept for the owner."""
-        configured = self.plan.facade.admin_token
-        if configured is not None:
-            return configured.get_secret_value()
-        file = self.state_directory / "admin-token"
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_text().strip()
-        with os.fdopen(descriptor, "w") as output:
-            token = secrets.token_urlsafe(32)
-            output.write(token + "\n")
-        return token
 
     def close(self) -> None:
         if "control" in self.__dict__:
@@ -96,11 +104,11 @@ def facade_config(plan: Plan, metrics: Path | None = None, *, access_log: bool =
         monolith=Upstream.parse(plan.monolith.url),
         services={phase.name: Upstream.parse(phase.service.url) for phase in plan.phases},
         routing_keys={
-            phase.name: RoutingKey.parse(phase.routing_key) for phase in plan.phases if phase.routing_key is not None
+            phase.name: RoutingKey.parse(phase.routing_key)
+            for phase in plan.phases
+            if phase.routing_key is not None
         },
-        shadow={
-            phase.name: ShadowRules(phase.shadow.rules(), phase.shadow.timeout) for phase in plan.phases
-        },
+        shadow={phase.name: ShadowRules(phase.shadow.rules(), phase.shadow.timeout) for phase in plan.phases},
         timeouts=Timeouts(
             connect=limits.connect, first_byte=limits.first_byte, total=limits.total, hold=limits.hold
         ),
@@ -108,24 +116,3 @@ def facade_config(plan: Plan, metrics: Path | None = None, *, access_log: bool =
         access_log=access_log,
         metrics=None if metrics is None else str(metrics),
     )
-
-
-def route_table(plan: Plan) -> RouteTable:
-    """The compiled routes of every phase."""
-    return RouteTable.compile(
-        [
-            Route(route.method, route.path, phase.name, route.kind, route.retired, route.name)
-            for phase in plan.phases
-            for route in phase.routes
-        ]
-    )
-
-
-def table_specs(tables: Sequence[Table]) -> list[TableSpec]:
-    """The plan's tables as the data package takes them."""
-    return [table.spec() for table in tables]
-
-
-def this_process() -> str:
-    """Names this process in leases, the audit log and the list of workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -3,17 +3,24 @@
 import os
 import sys
 
+from rich.markup import escape
+
 from migration.cli.app import app
-from migration.cli.output import USAGE, err
-from migration.cli.failure import describe
+from migration.cli.failure import describe, document, exit_code
+from migration.cli.output import err, print_json
 
 
 def main() -> None:
-    """Run ``strangler``. Exit 0 ok, 1 a finding or a closed gate, 2 wrong usage or an error."""
+    """Run ``strangler``. Exit 0 ok, 1 a finding or a closed gate, 2 wrong usage or an error.
+
+    An error is told on standard error, and with ``--json`` as the command's document too.
+    """
     try:
         app()
-    except Exception as error:  # noqa: BLE001 - the edge of the program: no user sees a traceback
+    except Exception as error:
         if os.environ.get("STRANGLER_DEBUG"):
             raise
-        err.print(f"[bold red]error:[/] {describe(error)}", soft_wrap=True)
-        sys.exit(USAGE)
+        err.print(f"[bold red]error:[/] {escape(describe(error))}")
+        if "--json" in sys.argv:
+            print_json(document(error))
+        sys.exit(exit_code(error))

@@ -2,9 +2,9 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -58,7 +58,7 @@ def _stopped_by_signal() -> Iterator[threading.Event]:
 
 
 def sync(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
-    """Install capture on both sides and copy the rows that were there before. Resumes where it was stopped."""
+    """Install capture on both sides and copy the rows that were there before. Resumes where it stopped."""
     copied: dict[str, int] = {}
     with opened(plan) as wiring, _bars(json) as bars, _stopped_by_signal() as stopped:
 
@@ -104,7 +104,7 @@ def check(
     else:
         _show(report)
         if mended is not None:
-            _show_repair(mended)
+            _show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
 
@@ -121,7 +121,7 @@ def _show(report: CheckReport) -> None:
     )
     for finding in report.findings[:_SHOWN_FINDINGS]:
         columns = ", ".join(finding.columns)
-        out.print(f"  {finding.table} {list(finding.key)}: {finding.kind} {columns}".rstrip())
+        out.print(f"  {finding.table} {list(finding.key)}: {finding.kind} {columns}".rstrip(), markup=False)
     if len(report.findings) > _SHOWN_FINDINGS:
         out.print(f"  … and {len(report.findings) - _SHOWN_FINDINGS} more; --json lists them all")
     for _, result in report.results:
@@ -130,11 +130,17 @@ def _show(report: CheckReport) -> None:
     out.print(f"{verdict}: {report.rows} rows in {report.seconds:.1f} s")
 
 
-def _show_repair(mended: dict[str, object]) -> None:
-    out.print(f"Repair ({'applied' if mended['applied'] else 'planned, nothing was changed'}):")
-    statements = mended["statements"]
-    assert isinstance(statements, list)  # noqa: S101 - as repair_phase documents
-    for statement in statements[:_SHOWN_FINDINGS]:
+def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
+    for statement in mended["statements"][:_SHOWN_FINDINGS]:
         out.print(f"  {statement}", markup=False)
-    if not mended["applied"]:
-        out.print("Run again with --repair --apply to carry it out.")
+    if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
+        out.print(f"  … and {left} more; --json lists them all")
+    if not applied:
+        out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
+        out.print("Carry them out with --repair --apply.")
+        return
+    out.print(f"{mended['applied']} repairs applied, {mended['skipped']} skipped: their row had changed.")
+    for failure in mended["failed"]:
+        out.print(f"  refused {failure}", style="red", markup=False)
+    for file in mended["undo"]:
+        out.print(f"To take them back: {file}")

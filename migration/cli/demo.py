@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from migration.cli.output import FINDING, err, out
+from migration.cli.session import opened
 from migration.demo.environment import PHASE, Environment, Size
 from migration.demo.history import History
 from migration.demo.journey import Journey
@@ -17,7 +18,6 @@ from migration.demo.report import assemble, succeeded
 from migration.evidence import shadow_summary
 from migration.report import render_demo, render_shadow
 from migration.report.screen import demo_table
-from migration.wiring import Wiring
 
 
 class Engine(StrEnum):
@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     json: Annotated[Path | None, typer.Option("--json", help="Write the report here as JSON.")] = None,
-    html: Annotated[Path, typer.Option(help="Write the reports as pages into this directory.")] = Path("demo-report"),
+    html: Annotated[Path, typer.Option(help="Write the reports as pages into this directory.")] = Path(
+        "demo-report"
+    ),
     database: Annotated[Engine, typer.Option(help="What the databases run on.")] = Engine.SQLITE,
     users: Annotated[int, typer.Option(help="How many people use it meanwhile.", min=1)] = 50,
     resources: Annotated[int, typer.Option(help="How many rows the monolith starts with.", min=100)] = 5000,
@@ -52,19 +54,19 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
         tell(f"starting monolith, service, facade and relay on {database}")
         with Environment(Path.cwd(), directory, database, Size(resources, users)) as environment:
-            wiring = Wiring.load(environment.plan_file)
-            journey = Journey(wiring, tell, dwell)
-            tell(f"letting {users} people in at {environment.url}")
-            clients = environment.start_clients()
-            environment.wait_for_traffic()
-            journey.travelled.stages[0] = (time.time(), "off")
-            journey.walk()
-            tell("asking everybody to leave, and looking every acknowledged write up")
-            clients.ask_to_end()
-            clients.wait(60)
-            environment.wait_for_relay(wiring)
-            journey.check()
-            shadow = shadow_summary(wiring.control, PHASE, 0.0)
+            with opened(environment.plan_file) as wiring:
+                journey = Journey(wiring, tell, dwell)
+                tell(f"letting {users} people in at {environment.url}")
+                clients = environment.start_clients()
+                environment.wait_for_traffic()
+                journey.walk()
+                tell("asking everybody to leave, and looking every acknowledged write up")
+                clients.ask_to_end()
+                clients.wait(60)
+                environment.wait_for_relay(wiring)
+                journey.check()
+                shadow = shadow_summary(wiring.control, PHASE, 0.0)
+                section = wiring.plan.phase(PHASE)
             report = assemble(
                 History.read(environment.history),
                 journey.travelled,
@@ -73,16 +75,18 @@ def demo(
                 shadow,
                 time.monotonic() - began,
             )
-            section = wiring.plan.phase(PHASE)
-            wiring.close()
     html.mkdir(parents=True, exist_ok=True)
     (html / "index.html").write_text(render_demo(report), encoding="utf-8")
-    (html / "shadow.html").write_text(render_shadow(shadow, section.shadow.rules(), section.gates), encoding="utf-8")
+    (html / "shadow.html").write_text(
+        render_shadow(shadow, section.shadow.rules(), section.gates), encoding="utf-8"
+    )
     if json is not None:
         json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    out.print(demo_table(report))
+    out.print(demo_table(report), soft_wrap=False)
     for failure in report["failures"]:
         out.print(f"  {failure}", style="red", markup=False)
-    out.print(f"The report is in [bold]{html / 'index.html'}[/], shadow traffic in [bold]{html / 'shadow.html'}[/]")
+    out.print(
+        f"The report is in [bold]{html / 'index.html'}[/], shadow traffic in [bold]{html / 'shadow.html'}[/]"
+    )
     if not succeeded(report):
         raise typer.Exit(FINDING)

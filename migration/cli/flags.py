@@ -48,7 +48,13 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
         f"Flags at revision {revision}",
         ("flag", "on", "%", "changed", "by"),
         [
-            (r["name"], "yes" if r["enabled"] else "no", r["percent"], f"{r['age_seconds']:.0f} s ago", r["updated_by"])
+            (
+                r["name"],
+                "yes" if r["enabled"] else "no",
+                r["percent"],
+                f"{r['age_seconds']:.0f} s ago",
+                r["updated_by"],
+            )
             for r in rows
         ],
     )
@@ -70,7 +76,9 @@ def set_flag(
 
 @app.command("kill")
 def kill_flag(
-    name: Annotated[str, typer.Argument(metavar="FLAG|PHASE", help="A flag, or a phase for all of its flags.")],
+    name: Annotated[
+        str, typer.Argument(metavar="FLAG|PHASE", help="A flag, or a phase for all of its flags.")
+    ],
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
@@ -97,7 +105,9 @@ def import_flags(
     try:
         document = orjson.loads(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise FlagError(f"{file}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}.") from error
+        raise FlagError(
+            f"{file}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}."
+        ) from error
     if not isinstance(document, dict):
         raise FlagError(f"{file}: not a feature document: an object with `features` was expected.")
     with opened(plan) as wiring:

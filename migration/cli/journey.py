@@ -1,4 +1,4 @@
-"""``advance``, ``ramp``, ``rollback``, ``complete`` and ``runbook``: a phase on its way through the stages."""
+"""``advance``, ``ramp``, ``rollback``, ``complete``, ``runbook``: a phase on its way through the stages."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -8,9 +8,9 @@ import typer
 from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
-from migration.walk import walk
 from migration.runbook_page import page
 from migration.transitions import Moved
+from migration.walk import walk
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,9 @@ def advance(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False)
 def ramp(
     phase: PhaseName,
     reads: Annotated[str, typer.Option(help="Percent of the reads that the service answers.")],
-    writes: Annotated[str | None, typer.Option(help="Percent of the routing keys whose writes it takes.")] = None,
+    writes: Annotated[
+        str | None, typer.Option(help="Percent of the routing keys whose writes it takes.")
+    ] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
@@ -109,5 +111,3 @@ def _report(moved: Moved, *, json: bool) -> None:
 def _name_late(moved: Moved) -> None:
     for worker in moved.late_workers:
         out.print(f"[yellow]worker {worker} does not serve it yet[/]")
-
-

@@ -7,7 +7,9 @@ import typer
 
 PlanFile = Annotated[
     Path,
-    typer.Option("--plan", envvar="STRANGLER_PLAN", help="The plan.", show_default=True, rich_help_panel="Common"),
+    typer.Option(
+        "--plan", envvar="STRANGLER_PLAN", help="The plan.", show_default=True, rich_help_panel="Common"
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel="Common")

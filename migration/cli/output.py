@@ -12,8 +12,9 @@ from rich.table import Table
 OK, FINDING, USAGE = 0, 1, 2
 """Exit codes: all well; a finding or a closed gate; wrong usage or an error."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Text is not cut to the terminal's width: paths and commands are there to be copied.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def document(value: Any) -> Any:
@@ -43,4 +44,4 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_column(column)
     for row in rows:
         table.add_row(*("–" if cell is None else str(cell) for cell in row))
-    out.print(table)
+    out.print(table, soft_wrap=False)

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import FINDING, out, print_json, print_table
@@ -26,7 +27,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a plan that is there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write strangler.toml from a running monolith: its routes grouped into phases, its tables beside them."""
+    """Write strangler.toml from a running monolith: its routes in phases, with their tables."""
     started = write_plan(openapi, database, plan, force=force)
     if json:
         print_json(
@@ -37,21 +38,35 @@ def init(
             }
         )
         return
-    out.print(f"Wrote [bold]{started.file}[/] with {len(started.groups)} phases to decide about:")
+    out.print(f"Wrote [bold]{started.file}[/]. The phases that its routes suggest:")
     for group in started.groups:
-        out.print(f"  {group.name}")
-    out.print("Read it, keep the phase you want to move first, then run [bold]strangler doctor[/].")
+        tables = ", ".join(table.name for table in group.tables) or "none"
+        out.print(escape(f"  {group.name}: {len(group.operations)} routes; tables: {tables}"))
+    if started.unassigned:
+        names = ", ".join(table.name for table in started.unassigned)
+        out.print(escape(f"These tables fit none of them: {names}"))
+    out.print(
+        'Read it and settle what is marked "Decide". Start the new service, with its tables created; '
+        "then run [bold]strangler doctor PHASE[/]."
+    )
 
 
-def doctor(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
+def doctor(
+    phase: Annotated[
+        str | None, typer.Argument(metavar="[PHASE]", help="This phase alone.", show_default=False)
+    ] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
     """Say whether the plan can run: servers, keys, rights, types, triggers. Exit 1 if it cannot."""
-    found = diagnose(Plan.load(plan))
+    found = diagnose(Plan.load(plan), None if phase is None else [phase])
     failed = any(diagnosis.level is Level.FAIL for diagnosis in found)
     if json:
         print_json({"ok": not failed, "diagnoses": found})
     else:
         rows = [
-            (f"[{_STYLES[d.level]}]{d.level}[/]", d.subject, f"{d.text} {d.remedy}".strip()) for d in found
+            (f"[{_STYLES[d.level]}]{d.level}[/]", escape(d.subject), escape(f"{d.text}\n{d.remedy}".strip()))
+            for d in found
         ]
         print_table(str(plan), ("", "what", "finding"), rows)
     if failed:

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    workers: Annotated[int | None, typer.Option(help="Worker processes; default: as the plan says.", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; default: as the plan says.", min=1)
+    ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request as JSON.")] = False,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,

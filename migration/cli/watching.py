@@ -1,4 +1,4 @@
-"""``strangler status`` and ``strangler shadow``: where the migration stands, and what shadow traffic shows."""
+"""``strangler status`` and ``strangler shadow``: where the migration stands, what shadow traffic shows."""
 
 import time
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from dual_write.errors import DataError
@@ -27,6 +28,8 @@ from migration.summary import ShadowSummary
 from migration.wiring import Wiring
 
 _REFRESH_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
+_SHOWN_PARKED = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +50,7 @@ def status(
             print_json(read_status(wiring.plan, wiring.control, replications).to_json())
             return
         if not watch:
-            out.print(_page(read_status(wiring.plan, wiring.control, replications)))
+            out.print(_page(read_status(wiring.plan, wiring.control, replications)), soft_wrap=False)
             return
         with Live(console=out, auto_refresh=False) as live:
             while True:
@@ -69,9 +72,11 @@ def shadow(
     if html is not None:
         html.write_text(render_shadow(summary, section.shadow.rules(), section.gates), encoding="utf-8")
     if json:
-        print_json({"verdict": verdict, "summary": _plain(summary), "html": None if html is None else str(html)})
+        print_json(
+            {"verdict": verdict, "summary": _plain(summary), "html": None if html is None else str(html)}
+        )
         return
-    out.print(shadow_table(summary))
+    out.print(shadow_table(summary), soft_wrap=False)
     out.print(f"{verdict.sentence} {verdict.gate}")
     if html is not None:
         out.print(f"The page is in [bold]{html}[/]")
@@ -80,7 +85,9 @@ def shadow(
 def _plain(summary: ShadowSummary) -> dict[str, Any]:
     """The summary with the rates that are computed from its counts."""
     document: dict[str, Any] = asdict(summary)
-    for route, values in zip((summary.total, *summary.routes), (document["total"], *document["routes"]), strict=True):
+    for route, values in zip(
+        (summary.total, *summary.routes), (document["total"], *document["routes"]), strict=True
+    ):
         values.update(compared=route.compared, match_rate=route.match_rate, interval=route.interval)
     return document
 
@@ -100,7 +107,7 @@ def _replications(wiring: Wiring, stack: ExitStack) -> dict[str, Replication]:
 
 def _page(status: Status) -> Group:
     table = Table(title=f"Migration at revision {status.revision}", title_justify="left", header_style="bold")
-    for column in ("phase", "stage", "writer", "reads", "lag", "match", "last check", "next"):
+    for column in ("phase", "stage", "writer", "reads", "lag", "match", "last check"):
         table.add_column(column)
     for phase in status.phases:
         table.add_row(*_row(phase))
@@ -108,7 +115,8 @@ def _page(status: Status) -> Group:
 
 
 def _row(phase: PhaseStatus) -> tuple[str, ...]:
-    lag = ", ".join(f"→ {b.to}: {b.lag.changes} ({b.lag.seconds:.1f} s)" for b in phase.replication)
+    beats = [beat for beat in phase.replication if beat.age_seconds < _SILENT_SECONDS]
+    lag = ", ".join(f"{b.lag.changes} → {b.to} ({b.lag.seconds:.1f} s)" for b in beats)
     match = "–" if phase.match.rate is None else f"{phase.match.rate:.2%} of {phase.match.compared}"
     check = "–"
     if phase.check is not None:
@@ -117,21 +125,25 @@ def _row(phase: PhaseStatus) -> tuple[str, ...]:
     stage = f"[bold]{phase.stage}[/]" + (" [yellow](writes held)[/]" if phase.held else "")
     writer = f"{phase.writer} (epoch {phase.epoch})"
     reads = f"{format_percent(phase.shares['reads'])} %"
-    return phase.name, stage, writer, reads, lag or "–", match, check, str(phase.next or "–")
+    return phase.name, stage, writer, reads, lag or "–", match, check
 
 
 def _gates(status: Status) -> Iterator[str]:
     for phase in status.phases:
         if phase.interrupted:
             yield f"[yellow]{phase.name}: {phase.interrupted} was interrupted and is being ended[/]"
+        for entry in phase.parked[:_SHOWN_PARKED]:
+            key = escape(f"{entry.table} {entry.key}: {entry.error}")
+            yield f"  {phase.name}: [red]parked[/] after {entry.attempts} tries: {key}"
         for gate in phase.gates:
             mark = "[green]open[/]  " if gate.open else "[red]closed[/]"
-            yield f"  {phase.name} → {phase.next}: {mark} {gate.name}: {gate.reason} {gate.remedy}".rstrip()
+            why = escape(f"{gate.name}: {gate.reason} {gate.remedy}".rstrip())
+            yield f"  {phase.name} → {phase.next}: {mark} {why}"
 
 
 def _workers(status: Status) -> Iterator[str]:
     for live in status.workers:
-        degraded = f" [yellow]degraded: {live.status.degraded}[/]" if live.status.degraded else ""
+        degraded = f" [yellow]degraded: {escape(live.status.degraded)}[/]" if live.status.degraded else ""
         yield f"  worker {live.status.worker} serves revision {live.status.revision}{degraded}"
     if not status.workers:
         yield "  no worker is serving: start `strangler serve`"

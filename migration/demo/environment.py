@@ -11,7 +11,6 @@ from typing import Self
 import tomlkit
 
 from flags.side import Side
-
 from migration.demo.errors import DemoError
 from migration.demo.processes import Process, free_port
 from migration.demo.servers import PostgreSQLServer
@@ -20,7 +19,7 @@ from migration.wiring import Wiring
 PHASE = "search"
 """The phase of the reference plan that the demo moves."""
 _SETTLE_SECONDS = 60.0
-_PASSWORD = "seeded-password"  # noqa: S105 - of the generated users, as `python -m monolith.seed` prints it
+PASSWORD = "seeded-password"  # noqa: S105 - of the generated users, as `python -m monolith.seed` prints it
 _SECRETS = {
     "MONOLITH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
     "SEARCH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
@@ -55,8 +54,8 @@ class Environment:
         """
         if not (checkout / "monolith").is_dir() or not (checkout / "deploy" / "reference.toml").is_file():
             raise DemoError(
-                f"the reference monolith is not in {checkout}. The demo runs from a checkout of strangler-fig: "
-                "`git clone` it and run `make demo` there."
+                f"the reference monolith is not in {checkout}. The demo runs from a checkout of "
+                "strangler-fig: `git clone` it and run `make demo` there."
             )
         self.directory = directory
         self.plan_file = directory / "strangler.toml"
@@ -90,15 +89,21 @@ class Environment:
         """Where clients go: the facade."""
         return f"http://127.0.0.1:{self.facade_port}"
 
+    @property
+    def admin_url(self) -> str:
+        """Where the facade tells of itself."""
+        return f"http://127.0.0.1:{self._admin_port}"
+
     def start_clients(self) -> Process:
         """Let the clients in; stop them by terminating the process."""
-        users = str(self._size.users)
         self._clients = self._run(
             "clients",
-            [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("traffic.py")), "--headless"]
-            + ["-u", users, "-r", "25", "-H", self.url, "--only-summary", "--loglevel", "WARNING"]
-            + ["--stop-timeout", "15"],
-            {"STRANGLER_DEMO_HISTORY": str(self.history), "STRANGLER_DEMO_PASSWORD": _PASSWORD},
+            [
+                *(sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("traffic.py"))),
+                *("--headless", "--only-summary", "--loglevel", "WARNING", "--stop-timeout", "15"),
+                *("-u", str(self._size.users), "-r", "25", "-H", self.url),
+            ],
+            {"STRANGLER_DEMO_HISTORY": str(self.history), "STRANGLER_DEMO_PASSWORD": PASSWORD},
         )
         return self._clients
 
@@ -111,7 +116,9 @@ class Environment:
         replication = wiring.controller.replication(PHASE)
         try:
             if not replication.settle(Side.SERVICE, _SETTLE_SECONDS):
-                raise DemoError(f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{self._relay.output()}")
+                raise DemoError(
+                    f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{self._relay.output()}"
+                )
         finally:
             replication.dispose()
 
@@ -122,13 +129,17 @@ class Environment:
         if self._engine == "postgresql":
             server = self._stack.enter_context(PostgreSQLServer())
             return Databases(server.create_database(), server.create_database(), server.create_database())
-        return Databases(*(f"sqlite:///{self.directory / name}.db" for name in ("monolith", "search", "control")))
+        return Databases(
+            *(f"sqlite:///{self.directory / name}.db" for name in ("monolith", "search", "control"))
+        )
 
     def _start_applications(self) -> None:
         seed = self._run(
             "seed",
-            [sys.executable, "-m", "monolith.seed", "--resources", str(self._size.resources)]
-            + ["--users", str(self._size.users), "--database", self.databases.monolith],
+            [
+                *(sys.executable, "-m", "monolith.seed", "--database", self.databases.monolith),
+                *("--resources", str(self._size.resources), "--users", str(self._size.users)),
+            ],
         )
         if seed.wait(120) != 0:
             raise DemoError(f"the monolith's data could not be made:\n{seed.output()}")
@@ -136,22 +147,30 @@ class Environment:
             ("monolith", "monolith", self._monolith_port, self.databases.monolith),
             ("service", "extracted.search", self._service_port, self.databases.service),
         ):
-            server = self._run(name, [sys.executable, "-m", module, "--port", str(port), "--database", database])
+            server = self._run(
+                name, [sys.executable, "-m", module, "--port", str(port), "--database", database]
+            )
             server.wait_for_port(port, 60)
 
     def _write_plan(self) -> None:
         plan = tomlkit.parse((self._checkout / "deploy" / "reference.toml").read_text())
-        monolith, facade, control = (plan.setdefault(name, tomlkit.table()) for name in ("monolith", "facade", "control"))
+        monolith, facade, control = (
+            plan.setdefault(name, tomlkit.table()) for name in ("monolith", "facade", "control")
+        )
         monolith.update(url=f"http://127.0.0.1:{self._monolith_port}", database=self.databases.monolith)
-        facade.update(listen=f"127.0.0.1:{self.facade_port}", admin=f"127.0.0.1:{self._admin_port}", workers=2)
+        facade.update(
+            listen=f"127.0.0.1:{self.facade_port}", admin=f"127.0.0.1:{self._admin_port}", workers=2
+        )
         control.update(database=self.databases.control)
-        for phase in plan["phases"]:  # type: ignore[union-attr]  # tomlkit types every item as any of its kinds
-            phase["service"].update(url=f"http://127.0.0.1:{self._service_port}", database=self.databases.service)
+        for phase in plan["phases"]:
+            phase["service"].update(
+                url=f"http://127.0.0.1:{self._service_port}", database=self.databases.service
+            )
         self.plan_file.write_text(tomlkit.dumps(plan))
 
     def _start_toolkit(self) -> None:
         facade = self._run("facade", [*_STRANGLER, "serve", "--plan", str(self.plan_file), "--workers", "2"])
-        facade.wait_for_http(f"http://127.0.0.1:{self._admin_port}/-/readyz", 60)
+        facade.wait_for_http(f"{self.admin_url}/-/readyz", 60)
         self._relay = self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
 
     def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:

@@ -41,22 +41,36 @@ class History:
     @classmethod
     def read(cls, file: Path) -> "History":
         """Read the clients' lines; a last line that was cut short is left out."""
-        requests: list[Request] = []
-        writes: list[Write] = []
-        for line in file.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if entry["event"] == "request":
-                requests.append(Request(entry["at"], entry["ms"], entry["name"], entry["error"]))
-            else:
-                writes.append(
-                    Write(
-                        entry["at"], entry["table"], entry["ref"], entry["op"], entry["name"], entry["acknowledged"]
-                    )
-                )
+        entries = [
+            entry for line in file.read_text(encoding="utf-8").splitlines() if (entry := _decoded(line))
+        ]
+        acknowledged = {entry["number"] for entry in entries if entry["event"] == "acknowledged"}
+        requests = [
+            Request(entry["at"], entry["ms"], entry["name"], entry["error"])
+            for entry in entries
+            if entry["event"] == "request"
+        ]
+        writes = [
+            Write(
+                entry["at"],
+                entry["table"],
+                entry["ref"],
+                entry["op"],
+                entry["name"],
+                entry["number"] in acknowledged,
+            )
+            for entry in entries
+            if entry["event"] == "write"
+        ]
         return cls(requests, writes)
+
+
+def _decoded(line: str) -> dict[str, Any] | None:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return entry
 
 
 @dataclass(slots=True)
@@ -110,7 +124,9 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1), "p99": round(cuts[98], 1)}
 
 
-def timeline(requests: Sequence[Request], stages: Sequence[tuple[float, str]], step: float) -> list[dict[str, Any]]:
+def timeline(
+    requests: Sequence[Request], stages: Sequence[tuple[float, str]], step: float
+) -> list[dict[str, Any]]:
     """Requests a second and p95 in windows of ``step`` seconds, each with the stage at its start."""
     if not requests:
         return []

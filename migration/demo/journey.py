@@ -35,17 +35,18 @@ class Travelled:
 
 
 class Journey:
-    """Drives the phase with the same controller as the command line. ``dwell`` is how long each stage lasts."""
+    """Drives the phase with the command line's own controller. A stage lasts ``dwell`` seconds."""
 
     def __init__(self, wiring: Wiring, tell: Tell, dwell: float) -> None:
         self._wiring = wiring
         self._tell = tell
         self._dwell = dwell
-        self.travelled = Travelled([(time.time(), Stage.OFF.value)])
+        self.travelled = Travelled()
         self.checks: list[CheckReport] = []
 
     def walk(self) -> None:
-        """All the way. Raises MigrationError when a gate does not open in time, or a check finds something."""
+        """All the way. Raises GateClosed when a gate does not open in time; after a finding none does."""
+        self._entered(Stage.OFF)
         self._rest()
         self._tell("copying the rows that are there, and every change from now on")
         self._wiring.controller.sync(PHASE, lambda _: None, lambda: False)
@@ -113,8 +114,3 @@ class Journey:
     def _rest(self, share: float = 1.0) -> None:
         """Let the traffic run: the demo shows how the stages serve, not only that they are passed."""
         time.sleep(self._dwell * share)
-
-
-def during(at: float, switches: Sequence[Switched]) -> Switched | None:
-    """The switch during which something happened, if any."""
-    return next((each for each in switches if each.began <= at <= each.ended), None)

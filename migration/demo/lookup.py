@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import create_engine, text
 
@@ -26,12 +27,12 @@ def saved_searches(databases: Databases, owner: str) -> Rows:
 def resources(databases: Databases) -> tuple[Rows, Rows]:
     """Resources in the monolith, which owns them, and the same in the documents that follow them."""
     owned = _query(databases.monolith, _RESOURCES)
-    headings = dict(_query(databases.service, _DOCUMENTS))
+    headings: dict[int, str] = dict(_query(databases.service, _DOCUMENTS))
     followed = [(ref, headings[key]) for ref, _, key in owned if key in headings]
     return _grouped([(ref, title) for ref, title, _ in owned]), _grouped(followed)
 
 
-def _query(url: str, statement: str) -> list[tuple[str, ...]]:
+def _query(url: str, statement: str) -> list[tuple[Any, ...]]:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -40,7 +41,7 @@ def _query(url: str, statement: str) -> list[tuple[str, ...]]:
         engine.dispose()
 
 
-def _grouped(pairs: Sequence[tuple[str, ...]]) -> Rows:
+def _grouped(pairs: Sequence[tuple[Any, ...]]) -> Rows:
     rows: dict[str, list[str]] = defaultdict(list)
     for reference, label in pairs:
         rows[reference].append(label)

@@ -61,7 +61,7 @@ def succeeded(report: Mapping[str, Any]) -> bool:
 
 
 def _writes(history: History, databases: Databases) -> tuple[Verdict, list[str]]:
-    """Every acknowledged write, looked up on the side that owns its table, and resources in their copy too."""
+    """Every acknowledged write, looked up on the side that owns its table; resources in their copy too."""
     saved = [write for write in history.writes if write.table == "saved_searches"]
     resources = [write for write in history.writes if write.table == "resources"]
     owned, followed = lookup.resources(databases)
@@ -94,7 +94,9 @@ def _switch(switch: Switched, requests: Sequence[Request]) -> dict[str, Any]:
     }
 
 
-def _latencies(requests: Sequence[Request], stages: Sequence[tuple[float, str]]) -> dict[str, dict[str, float]]:
+def _latencies(
+    requests: Sequence[Request], stages: Sequence[tuple[float, str]]
+) -> dict[str, dict[str, float]]:
     by_stage: dict[str, list[float]] = defaultdict(list)
     for request in requests:
         by_stage[stage_at(request.at, stages)].append(request.ms)

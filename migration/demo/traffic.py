@@ -13,6 +13,7 @@ import uuid
 from collections import deque
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 from gevent import socket
@@ -21,6 +22,7 @@ from locust import FastHttpUser, between, events, task
 _history = open(os.environ.get("STRANGLER_DEMO_HISTORY", os.devnull), "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open as long as the process
 _password = os.environ.get("STRANGLER_DEMO_PASSWORD", "")
 _next_user = count(1)
+_next_write = count(1)
 
 _WORDS = ("report", "invoice", "alpha", "north", "legacy", "plan", "error", "summary", "new", "quarter")
 
@@ -32,7 +34,13 @@ def _line(**values: Any) -> None:
     _history.write(json.dumps(values) + "\n")
 
 
-@events.request.add_listener
+def _sent(table: str, ref: str, operation: str, label: str | None) -> int:
+    """Remember a write before it is sent: whoever stops the clients may do so before it is answered."""
+    number = next(_next_write)
+    _line(event="write", number=number, at=time.time(), table=table, ref=ref, op=operation, name=label)
+    return number
+
+
 def _on_request(
     request_type: str, name: str, response_time: float, exception: BaseException | None, **_: Any
 ) -> None:
@@ -46,9 +54,12 @@ def _on_request(
     )
 
 
-@events.quitting.add_listener
 def _on_quitting(**_: Any) -> None:
     _history.flush()
+
+
+events.request.add_listener(_on_request)  # type: ignore[no-untyped-call]  # locust annotates it only in part
+events.quitting.add_listener(_on_quitting)  # type: ignore[no-untyped-call]  # as above
 
 
 class Client(FastHttpUser):
@@ -63,7 +74,8 @@ class Client(FastHttpUser):
         login = {"email": email, "password": _password}
         answer = self.client.post("/auth/login", json=login, name="/auth/login")
         self.headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        self.random = random.Random(email)
+        self.address = urlsplit(str(self.client.base_url)).netloc
+        self.random = random.Random(email)  # noqa: S311 - a mix of requests, not a secret
         self.saved: deque[tuple[float, int, str]] = deque()
         self.resources: deque[tuple[float, int, str]] = deque()
 
@@ -101,7 +113,14 @@ class Client(FastHttpUser):
     def change_search(self) -> None:
         if self.saved:
             _, known, ref = self.random.choice(self.saved)
-            self._write("PUT", f"/search/saved/{known}", "/search/saved/{id}", "saved_searches", ref, self._search(ref))
+            self._write(
+                "PUT",
+                f"/search/saved/{known}",
+                "/search/saved/{id}",
+                "saved_searches",
+                ref,
+                self._search(ref),
+            )
 
     @task(1)
     def forget_search(self) -> None:
@@ -120,7 +139,9 @@ class Client(FastHttpUser):
     def change_resource(self) -> None:
         if self.resources:
             _, known, ref = self.random.choice(self.resources)
-            self._write("PUT", f"/resources/{known}", "/resources/{id}", "resources", ref, self._resource(ref))
+            self._write(
+                "PUT", f"/resources/{known}", "/resources/{id}", "resources", ref, self._resource(ref)
+            )
 
     @task(1)
     def hang_up(self) -> None:
@@ -128,12 +149,12 @@ class Client(FastHttpUser):
         ref = str(uuid.uuid4())
         body = json.dumps(self._search(ref)).encode()
         head = (
-            f"POST /search/saved HTTP/1.1\r\nHost: {self.client.base_url.split('//')[1]}\r\n"
+            f"POST /search/saved HTTP/1.1\r\nHost: {self.address}\r\n"
             f"Authorization: {self.headers['Authorization']}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode()
-        _line(event="write", at=time.time(), table="saved_searches", ref=ref, op="POST", name=None, acknowledged=False)
-        host, _, port = self.client.base_url.split("//")[1].partition(":")
+        _sent("saved_searches", ref, "POST", None)
+        host, _, port = self.address.partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.sendall(head + body[: self.random.choice((0, len(body) // 2, len(body)))])
             gevent.sleep(self.random.choice((0, 0, 0.01)))
@@ -145,7 +166,8 @@ class Client(FastHttpUser):
         self, method: str, path: str, name: str, table: str, ref: str, body: dict[str, Any] | None
     ) -> dict[str, Any] | None:
         """Send a write and remember whether it was acknowledged; what was made, if so."""
-        at = time.time()
+        label = None if body is None else body.get("name", body.get("title"))
+        number = _sent(table, ref, method, label)
         with self.client.request(
             method, path, name=name, json=body, headers=self.headers, catch_response=True
         ) as answer:
@@ -154,8 +176,8 @@ class Client(FastHttpUser):
                 answer.success()
             else:
                 answer.failure(f"{answer.status_code} {(answer.text or '')[:200]}")
-        label = None if body is None else body.get("name", body.get("title"))
-        _line(event="write", at=at, table=table, ref=ref, op=method, name=label, acknowledged=acknowledged)
+        if acknowledged:
+            _line(event="acknowledged", number=number)
         return answer.json() if acknowledged and answer.content else None
 
     def _settled(self, items: deque[tuple[float, int, str]]) -> int | None:
@@ -166,7 +188,10 @@ class Client(FastHttpUser):
         return {
             "name": f"search {uuid.uuid4().hex[:12]}",
             "query": self.random.choice(_WORDS),
-            "filters": {"kind": self.random.choice(("document", "image", None)), "depth": [1, 2, {"é": True}]},
+            "filters": {
+                "kind": self.random.choice(("document", "image", None)),
+                "depth": [1, 2, {"é": True}],
+            },
             "threshold": self.random.choice((None, "12.50", "0.10")),
             "notify": self.random.random() < 0.5,
             "note": self.random.choice((None, "", "naïve – ☂")),

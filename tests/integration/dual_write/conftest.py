@@ -50,13 +50,25 @@ class Database:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(statement.replace("%", "%%") if self.is_postgresql else statement)]
+            return [
+                tuple(row)
+                for row in connection.exec_driver_sql(
+                    statement.replace("%", "%%") if self.is_postgresql else statement
+                )
+            ]
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[str], None]]:
         """A transaction held open; rolled back unless the block ends well."""
         with self.engine.begin() as connection:
-            yield lambda statement: connection.exec_driver_sql(statement.replace("%", "%%") if self.is_postgresql else statement) and None
+            yield (
+                lambda statement: (
+                    connection.exec_driver_sql(
+                        statement.replace("%", "%%") if self.is_postgresql else statement
+                    )
+                    and None
+                )
+            )
 
     def schema(self) -> list[tuple[Any, ...]]:
         """Everything defined in the database, for comparing before and after."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from dual_write.database import open_engine
@@ -121,3 +122,45 @@ def refill(engine: sa.Engine, made: sa.Table, values: list[dict[str, object]]) -
         connection.execute(made.delete())
         if values:
             connection.execute(made.insert(), values)
+
+
+relaxed = settings(
+    max_examples=12,
+    deadline=None,
+    # Every example is a round trip to real databases: shrinking would outlast the test's time limit.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+
+Rows = list[dict[str, object]]
+Planted = dict[tuple[object, ...], tuple[str, tuple[str, ...]]]
+
+
+def plant(data: st.DataObject, original: Rows, key: str) -> tuple[Rows, Rows, Planted]:
+    """What the source and the target hold, and the differences between them by key: kind and columns."""
+    source: Rows = []
+    target: Rows = []
+    expected: Planted = {}
+    for row in original:
+        identity = tuple(row[name] for name in KEYS[key])
+        match data.draw(st.sampled_from(["same", "same", "missing", "extra", "different"])):
+            case "same":
+                source.append(row)
+                target.append(row)
+            case "missing":
+                source.append(row)
+                expected[identity] = ("missing", ())
+            case "extra":
+                target.append(row)
+                expected[identity] = ("extra", ())
+            case _:
+                column = data.draw(st.sampled_from(list(VALUES)))
+                other = (st.none() | VALUES[column]).filter(lambda value, old=row[column]: value != old)
+                source.append(row)
+                target.append({**row, column: data.draw(other)})
+                expected[identity] = ("different", (column,))
+    return source, target, expected

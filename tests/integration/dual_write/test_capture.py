@@ -71,7 +71,9 @@ def test_upserts_rollbacks_and_the_monoliths_last_row_id(sqlite_pair: Pair) -> N
         cursor = connection.exec_driver_sql("INSERT INTO t (n) VALUES (5)")
         assert cursor.lastrowid == 1
         assert connection.exec_driver_sql("SELECT changes()").scalar() == 1
-        connection.exec_driver_sql("INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET n = excluded.n")
+        connection.exec_driver_sql(
+            "INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET n = excluded.n"
+        )
     with pytest.raises(ZeroDivisionError), sqlite_pair.monolith.transaction() as run:
         run("INSERT INTO t VALUES (2, 0)")
         raise ZeroDivisionError
@@ -88,7 +90,9 @@ def test_what_the_monoliths_own_trigger_changes_is_captured_and_its_copy_sleeps(
         "BEGIN DELETE FROM threads WHERE id NOT IN (SELECT tid FROM comments); END",
     )
     before = sqlite_pair.service.schema()
-    replication = sqlite_pair.started(mapped("comments", ("id",), "tid", "body", "voters"), mapped("threads", ("id",), "uri"))
+    replication = sqlite_pair.started(
+        mapped("comments", ("id",), "tid", "body", "voters"), mapped("threads", ("id",), "uri")
+    )
     sqlite_pair.monolith.run("INSERT INTO threads VALUES (1, '/a'), (2, '/b')")
     sqlite_pair.monolith.run("INSERT INTO comments VALUES (1, 1, 'x', x'0001'), (2, 2, 'y', x'')")
     settle(replication)
@@ -111,7 +115,9 @@ def test_triggers_fire_on_request(like_pair: Pair) -> None:
             "CREATE TRIGGER see AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION see()",
         )
     else:
-        like_pair.service.run("CREATE TRIGGER see AFTER INSERT ON t BEGIN INSERT INTO seen VALUES (NEW.id); END")
+        like_pair.service.run(
+            "CREATE TRIGGER see AFTER INSERT ON t BEGIN INSERT INTO seen VALUES (NEW.id); END"
+        )
     quiet = like_pair.started(mapped("t", ("id",), "n"))
     like_pair.monolith.run("INSERT INTO t VALUES (1, 1)")
     settle(quiet)
@@ -146,7 +152,7 @@ def test_cascades_follow_the_monolith(like_pair: Pair) -> None:
 def shop(postgresql_pair: Pair) -> tuple[Pair, Replication]:
     postgresql_pair.define(
         'CREATE SCHEMA "Shop"',
-        'CREATE TYPE mood AS ENUM (\'ok\', \'bad\')',
+        "CREATE TYPE mood AS ENUM ('ok', 'bad')",
         "CREATE DOMAIN amount AS numeric CHECK (VALUE >= 0)",
         'CREATE TABLE "Shop"."Order" ("Id" uuid, at timestamptz, kind mood, tags text[], doc jsonb, raw bytea, '
         'price amount, span interval, twice numeric GENERATED ALWAYS AS (price * 2) STORED, PRIMARY KEY ("Id", at))',
@@ -225,7 +231,10 @@ def test_a_user_without_rights_on_the_bookkeeping_is_captured(postgresql_pair: P
 
 
 def test_follow_tables_flow_in_every_stage_and_are_never_guarded(like_pair: Pair) -> None:
-    like_pair.define("CREATE TABLE users (id INTEGER PRIMARY KEY, n TEXT)", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)")
+    like_pair.define(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, n TEXT)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)",
+    )
     replication = like_pair.started(mapped("users", ("id",), "n", follow=True), mapped("t", ("id",), "n"))
     like_pair.monolith.run("INSERT INTO users VALUES (1, 'a')", "INSERT INTO t VALUES (1, 'a')")
     switch(replication, Side.SERVICE, 2)
@@ -274,6 +283,12 @@ def test_mapping_runs_both_ways(pair: Pair) -> None:
     pair.monolith.run("INSERT INTO saved VALUES (2, 8, 'D', NULL)")
     settle(replication)
     switch(replication, Side.SERVICE, 2)
-    pair.service.run("INSERT INTO queries VALUES (3, 9, 'new%?', 'saved')", "UPDATE queries SET user_id = 70 WHERE qid = 1")
+    pair.service.run(
+        "INSERT INTO queries VALUES (3, 9, 'new%?', 'saved')", "UPDATE queries SET user_id = 70 WHERE qid = 1"
+    )
     settle(replication, Side.MONOLITH)
-    assert pair.rows(Side.MONOLITH, "saved") == [(1, 70, "ABC", "kept"), (2, 8, "D", None), (3, 9, "NEW", None)]
+    assert pair.rows(Side.MONOLITH, "saved") == [
+        (1, 70, "ABC", "kept"),
+        (2, 8, "D", None),
+        (3, 9, "NEW", None),
+    ]

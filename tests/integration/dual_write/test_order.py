@@ -63,7 +63,13 @@ def test_i3_an_older_version_never_wins(like_pair: Pair) -> None:
     [channel] = [channel for channel in replication._channels if channel.stream.to is Side.SERVICE]
     with channel.target.writing() as session:
         name = channel.stream.name
-        for epoch, sequence, fresh in ((1, 1, False), (0, 99, False), (1, 2, True), (2, 1, True), (1, 50, False)):
+        for epoch, sequence, fresh in (
+            (1, 1, False),
+            (0, 99, False),
+            (1, 2, True),
+            (2, 1, True),
+            (1, 50, False),
+        ):
             claimed = channel.target.claim(session, name, "t", epoch, [("[1]", sequence, False)])
             assert bool(claimed) is fresh, (epoch, sequence)
 
@@ -135,7 +141,9 @@ def test_purge_keeps_numbering_and_position(like_pair: Pair) -> None:
     like_pair.define(T)
     replication = like_pair.started(MAPPING)
     for number in range(3):
-        like_pair.monolith.run(f"INSERT INTO t VALUES ({number}, 'a')", f"UPDATE t SET n = 'b' WHERE id = {number}")
+        like_pair.monolith.run(
+            f"INSERT INTO t VALUES ({number}, 'a')", f"UPDATE t SET n = 'b' WHERE id = {number}"
+        )
         settle(replication)
         replication.purge()
     like_pair.assert_equal("t")
@@ -230,7 +238,9 @@ def test_a_unique_value_that_two_rows_exchange(like_pair: Pair) -> None:
     like_pair.monolith.run("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     settle(replication)
     like_pair.monolith.run(
-        "UPDATE t SET n = 'c' WHERE id = 1", "UPDATE t SET n = 'a' WHERE id = 2", "UPDATE t SET n = 'b' WHERE id = 1"
+        "UPDATE t SET n = 'c' WHERE id = 1",
+        "UPDATE t SET n = 'a' WHERE id = 2",
+        "UPDATE t SET n = 'b' WHERE id = 1",
     )
     like_pair.monolith.run("DELETE FROM t WHERE id = 2", "INSERT INTO t VALUES (3, 'a')")
     settle(replication)
@@ -263,5 +273,3 @@ def test_recently_changed_keys_are_told_as_the_driver_delivers_them(pair: Pair) 
     pair.monolith.run("UPDATE t SET n = 'y'")
     assert replication.settle(Side.SERVICE, 5.0)
     pair.assert_equal("t")
-
-

@@ -257,7 +257,12 @@ def rule(flag: str, percent: int) -> Rule:
 
 
 def picture(
-    revision: int, *, reads: Side | int = Side.MONOLITH, writes: int | None = None, shadow: int = 0, **traffic: Any
+    revision: int,
+    *,
+    reads: Side | int = Side.MONOLITH,
+    writes: int | None = None,
+    shadow: int = 0,
+    **traffic: Any,
 ) -> Snapshot:
     """One phase, ``search``. Reads and writes are split where they are given in percent."""
     share = reads if not isinstance(reads, Side) else 0
@@ -300,7 +305,7 @@ class Facade:
     @staticmethod
     async def until(condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(8):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 (what is awaited has no event to wait for)
                 await asyncio.sleep(0.005)
 
 

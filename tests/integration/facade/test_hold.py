@@ -70,7 +70,10 @@ async def test_i1_a_fence_is_reported_quiet_only_when_no_write_is_in_flight(faca
     gate = asyncio.Event()
 
     async def slow(
-        upstream: RecordingUpstream, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         await gate.wait()
         return await ok()(upstream, request, reader, writer)
@@ -91,7 +94,10 @@ async def test_i1_a_fence_is_reported_quiet_only_when_no_write_is_in_flight(faca
 
 async def test_an_aborted_write_is_no_longer_in_flight(facade: Facade) -> None:
     async def never(
-        upstream: RecordingUpstream, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         return bool(await reader.read())
 

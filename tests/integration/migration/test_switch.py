@@ -123,7 +123,7 @@ def test_the_hold_limit_cancels_before_the_point_of_no_return(world) -> None:
 
 
 def test_rows_that_differ_cancel_the_switch(world) -> None:
-    here = world(recheck=lambda _phase, _side, _deadline: ["saved_searches 7: name"])
+    here = world(recheck=lambda _phase, _replication, _side, _deadline: ["saved_searches 7: name"])
     here.reach(Stage.RAMP)
     with pytest.raises(RunCancelled, match=r"1 rows differ .* saved_searches 7: name"):
         here.controller.advance(PHASE)
@@ -199,7 +199,7 @@ def die_after(directory: Path, to: Side, number: int) -> None:
         if (step.kind, step.number) == (Switch.kind, number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    switch(World(directory, observer=observer), to)
+    switch(World(directory, observer=observer, hold=30.0), to)
 
 
 def kill_one_after_each_step(directories: dict[int, Path], to: Side) -> None:

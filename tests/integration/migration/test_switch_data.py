@@ -31,8 +31,10 @@ Urls = dict[Side, str]
 class Pair:
     """A monolith and a service with one table each, and a phase that moves it."""
 
-    def __init__(self, directory: Path, urls: Urls, observer: Observer = unobserved) -> None:
-        self.plan = write_plan(directory)
+    def __init__(
+        self, directory: Path, urls: Urls, observer: Observer = unobserved, hold: float = 30.0
+    ) -> None:
+        self.plan = write_plan(directory, hold=hold)
         self.urls = urls
         self.engines = {side: open_engine(url) for side, url in urls.items()}
         self.control = Control.open(self.plan.control.database_url)
@@ -65,6 +67,11 @@ class Pair:
         with self.engines[side].begin() as connection:
             return int(connection.scalars(statement, {"name": name}).one())
 
+    def stray(self, side: Side) -> None:
+        """What a forgotten script does."""
+        with self.engines[side].begin() as connection:
+            connection.execute(text(f"INSERT INTO {TABLE[side]} (id, name) VALUES (100000, 'stray')"))
+
     def rows(self, side: Side) -> dict[int, str]:
         with self.engines[side].connect() as connection:
             return {row.id: row.name for row in connection.execute(text(f"SELECT * FROM {TABLE[side]}"))}
@@ -87,12 +94,12 @@ def make_pair(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Pair]
     """Makes pairs of fresh databases of one kind, in a directory each."""
     pairs: list[Pair] = []
 
-    def make(directory: Path) -> Pair:
+    def make(directory: Path, **options: float) -> Pair:
         urls = {side: f"sqlite:///{directory / side}.db" for side in Side}
         if request.param == "postgresql":
             create = request.getfixturevalue("postgresql_database")
             urls = {side: create() for side in Side}
-        pairs.append(Pair(directory, urls))
+        pairs.append(Pair(directory, urls, **options))
         pairs[-1].create()
         return pairs[-1]
 
@@ -133,7 +140,7 @@ def assert_one_writer_with_every_row(pair: Pair, writer: Side, written: dict[int
     record = pair.control.phase(PHASE)
     assert (record.writer, record.hold) == (writer, None)
     with pytest.raises(DBAPIError, match=f"{writer}.*{record.epoch}"):
-        pair.insert(writer.other, "stray")
+        pair.stray(writer.other)
     new = pair.insert(writer, "after")
     assert new not in written
     assert pair.rows(writer) == written | {new: "after"}
@@ -188,12 +195,12 @@ def test_i1_a_complete_phase_keeps_the_monolith_guarded(make_pair, tmp_path) -> 
     pair.reach(Stage.LIVE)
     pair.controller.complete(PHASE)
     with pytest.raises(DBAPIError, match="service"):
-        pair.insert(Side.MONOLITH, "stray")
+        pair.stray(Side.MONOLITH)
     pair.insert(Side.SERVICE, "new")
 
 
 def test_i7_an_open_transaction_on_the_losing_side_cancels_the_switch(make_pair, tmp_path) -> None:
-    pair = make_pair(tmp_path)
+    pair = make_pair(tmp_path, hold=0.5)
     pair.reach(Stage.RAMP)
     with pair.engines[Side.MONOLITH].connect() as connection:
         connection.execute(text("INSERT INTO saved_searches (name) VALUES ('slow')"))

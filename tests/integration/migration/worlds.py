@@ -32,7 +32,7 @@ PHASE = "search"
 def write_plan(
     directory: Path, *, tables: bool = True, routing_key: str | None = None, hold: float = 1.0
 ) -> Plan:
-    """A plan with one phase, whose gates ask for no shadow samples."""
+    """A plan with one phase, whose gates ask for no shadow samples and no relay."""
     lines = [
         "[monolith]",
         'url = "http://127.0.0.1:8000"',
@@ -53,6 +53,7 @@ def write_plan(
         ),
         "[phases.gates]",
         "min_samples = 0",
+        "max_lag_seconds = 600",
     ]
     file = directory / "strangler.toml"
     file.write_text("\n".join(lines))
@@ -189,7 +190,7 @@ class World:
         *,
         fail: Callable[[str], None] = lambda _: None,
         observer: Observer = unobserved,
-        recheck: Callable[[str, Side, float], Sequence[str]] | None = None,
+        recheck: Callable[[str, Replication, Side, float], Sequence[str]] | None = None,
         **plan: Any,
     ) -> None:
         self.plan = write_plan(directory, **plan)

@@ -56,7 +56,6 @@ monolith = "comments"
 monolith = "preferences"   # holds the key that signs the cookies with which visitors edit
 
 [phases.gates]
-min_match_rate = 0.8   # visitors write all the time: a shadow read is often answered before replication
 min_samples = 40
 """
 

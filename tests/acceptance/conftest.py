@@ -1,0 +1,31 @@
+"""A running migration: the reference applications, the facade with two workers and the relay."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from migration.demo.environment import Environment, Size
+from tests.acceptance.command import CHECKOUT
+
+SIZE = Size(resources=300, users=10)
+
+
+@pytest.fixture(scope="module")
+def environments(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Environment]]:
+    """Gives the module's environment on ``sqlite`` or ``postgresql``, started when first asked for."""
+    running: dict[str, Environment] = {}
+    with ExitStack() as stack:
+
+        def environment(engine: str) -> Environment:
+            if engine not in running:
+                if engine == "postgresql":
+                    request.getfixturevalue("postgresql_server")  # skips where there is none
+                directory: Path = tmp_path_factory.mktemp(engine)
+                running[engine] = stack.enter_context(Environment(CHECKOUT, directory, engine, SIZE))
+            return running[engine]
+
+        yield environment

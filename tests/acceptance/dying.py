@@ -1,0 +1,36 @@
+"""A controller that dies without a word after a given step of the switch."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+from migration.demo.environment import PHASE
+from migration.procedure import StepDone
+from migration.switch import Switch
+from migration.transitions import Controller
+from migration.wiring import Wiring
+
+
+def switch_and_die(plan: Path, move: str, number: int) -> None:
+    """Call ``advance`` or ``rollback`` as the command does, and get killed after the step. Never returns."""
+
+    def observe(step: StepDone) -> None:
+        if (step.kind, step.number) == (Switch.kind, number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    wiring = Wiring.load(plan)
+    controller = Controller(
+        wiring.plan, wiring.control, wiring.replication, recheck=wiring.recheck, observer=observe
+    )
+    getattr(controller, move)(PHASE)
+
+
+def kill_after(plan: Path, move: str, number: int) -> None:
+    """Let a process of its own do so; returns when it is dead."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # saves each of them the imports
+    process = context.Process(target=switch_and_die, args=(plan, move, number))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL

@@ -1,0 +1,141 @@
+"""The facade as it runs: a parent, two workers, signals; and the admin port beside it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from facade.admin import Readiness, admin_app
+from facade.errors import AddressError
+from facade.server import bind
+from tests.integration.facade.harness import Client, Received, RecordingUpstream, ok
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Running:
+    monolith: RecordingUpstream
+    service: RecordingUpstream
+    process: asyncio.subprocess.Process
+    host: str
+    port: int
+    metrics: Path
+
+    async def client(self) -> Client:
+        return Client(*await asyncio.open_connection(self.host, self.port))
+
+    async def end(self) -> str:
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            output, _ = await self.process.communicate()
+        return output.decode()
+
+
+@pytest.fixture(params=["127.0.0.1:0", "[::1]:0"])
+async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Running]:
+    monolith, service = await RecordingUpstream().start(), await RecordingUpstream(ok(b"service")).start()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.facade.static_facade",
+        request.param,
+        str(monolith.port),
+        str(service.port),
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        port = int(await process.stdout.readline())
+    yield Running(monolith, service, process, request.param.rpartition(":")[0].strip("[]"), port, tmp_path)
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+    await monolith.stop()
+    await service.stop()
+
+
+async def test_two_workers_serve_and_drain(running: Running) -> None:
+    gate = asyncio.Event()
+
+    async def slow(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        await gate.wait()
+        return await ok(b"drained")(upstream, request, reader, writer)
+
+    client = await running.client()
+    async with asyncio.timeout(30):
+        await client.send(b"GET /search HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await client.reader.readexactly(7) == b"service"
+        while len(list(running.metrics.glob("*.json"))) < 2:  # noqa: ASYNC110 (files have no event)
+            await asyncio.sleep(0.05)
+    running.monolith.answer = slow
+    await client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    await running.monolith.until(lambda: len(running.monolith.requests) == 1)
+    ending = asyncio.create_task(running.end())
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                (await running.client()).close()
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.05)
+    gate.set()
+    assert (await client.receive()).body == b"drained"
+    client.close()
+    assert "ended" in await ending
+    assert running.process.returncode == 0
+
+
+async def test_workers_end_with_a_parent_that_is_killed(running: Running) -> None:
+    running.process.kill()
+    async with asyncio.timeout(20):
+        await running.process.communicate()  # ends when no process holds the pipe any more
+        with pytest.raises(ConnectionError):
+            await running.client()
+
+
+async def test_the_admin_port_tells_its_state_and_adds_up_all_workers(tmp_path: Path) -> None:
+    for worker, number in (("one", 2), ("two", 3)):
+        requests = f'[["search","/search","service",2,[{number},0,0,0,0,0,0,0,0,0,0,0,0,0,0],0.5]]'
+        (tmp_path / f"{worker}.json").write_text(
+            f'{{"requests":{requests},"events":[["fallback","search",1]],"in_flight":{{"search":1}},'
+            '"held":0,"clients":4,"revision":7,"degraded":false}'
+        )
+    state = Readiness(ready=True, workers=2, degraded="the control plane fails")
+    app = admin_app(lambda: state, str(tmp_path), "right")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as admin:
+        assert (await admin.get("/-/healthz")).json() == {"status": "alive"}
+        ready = await admin.get("/-/readyz")
+        assert (ready.status_code, ready.json()["degraded"]) == (200, "the control plane fails")
+        for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic right"}):
+            assert (await admin.get("/-/metrics", headers=wrong)).status_code == 401
+        metrics = (await admin.get("/-/metrics", headers={"Authorization": "Bearer right"})).text
+        state = Readiness(ready=False, workers=0)
+        assert (await admin.get("/-/readyz")).status_code == 503
+    labels = '{phase="search",route="/search",side="service",status="2xx"}'
+    assert f"strangler_request_duration_seconds_count{labels} 5.0" in metrics
+    assert 'strangler_facade_events_total{event="fallback",phase="search"} 2.0' in metrics
+    assert 'strangler_writes_in_flight{phase="search"} 2.0' in metrics
+    assert "strangler_revision_oldest 7.0" in metrics
+
+
+def test_an_address_in_use_is_named_with_what_to_do() -> None:
+    with bind("127.0.0.1:0") as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressError, match=f"127.0.0.1:{port}.*choose another"):
+            bind(f"127.0.0.1:{port}")
