@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 
-from UnleashClient import UnleashClient
+from UnleashClient import UnleashClient  # type: ignore[attr-defined]  # re-exported without saying so
 from UnleashClient.cache import FileCache
 
 from benchmarks.flip import flips

@@ -73,14 +73,16 @@ def flip(migration: Scratch, share: int, askers: Sequence[Asker], changed: Condi
     """Milliseconds for one. Raises RuntimeError when a worker goes on answering from the other side."""
     wiring, side = migration.wiring, SIDES[share]
     # Apart by chance, or every flip would begin when the workers have just looked.
-    time.sleep(random.uniform(0, _APART_SECONDS))  # noqa: S311 - no secret
+    time.sleep(random.uniform(0, _APART_SECONDS))
     began = time.perf_counter()
     revision = FlagDesk(wiring.control, wiring.flags).set_share(f"{PHASE}.reads", share)
     ControlWorkers(wiring.control).wait_for_revision(revision, time.monotonic() + PATIENCE_SECONDS)
     reported = time.perf_counter()
     with changed:
         if not changed.wait_for(lambda: all(asker.side == side for asker in askers), PATIENCE_SECONDS):
-            raise RuntimeError(f"a worker reports revision {revision}, and does not answer from the {side.decode()}")
+            raise RuntimeError(
+                f"a worker reports revision {revision}, and does not answer from the {side.decode()}"
+            )
         answered = max(asker.since for asker in askers)
     return (max(reported, answered) - began) * 1000
 
@@ -92,7 +94,9 @@ def asking(url: str, changed: Condition) -> Iterator[list[Asker]]:
     with ExitStack() as stack:
         askers: dict[str, Asker] = {}
         for _ in range(_CONNECTIONS):
-            connection = stack.enter_context(closing(HTTPConnection(address.netloc, timeout=PATIENCE_SECONDS)))
+            connection = stack.enter_context(
+                closing(HTTPConnection(address.netloc, timeout=PATIENCE_SECONDS))
+            )
             asker = Asker(connection, address.path, changed)
             askers.setdefault(asker.worker, asker)
             if len(askers) == WORKERS:
@@ -109,4 +113,3 @@ def asking(url: str, changed: Condition) -> Iterator[list[Asker]]:
             ending.set()
             for thread in threads:
                 thread.join()
-

@@ -38,6 +38,9 @@ class Orders:
 
     def create(self) -> None:
         TABLE.create(self._engine)
+        if self._engine.dialect.name == "sqlite":  # or readers wait for the writers, at this rate for seconds
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def add(self, ref: str) -> None:
         """Commit one order, on a connection that each thread keeps."""

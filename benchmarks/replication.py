@@ -24,13 +24,15 @@ BLOCK = 1 << 16
 
 TABLE = """
 CREATE TABLE orders (
-  id bigint PRIMARY KEY, customer uuid NOT NULL, title text NOT NULL, price numeric(12,2), placed timestamptz NOT NULL,
-  paid boolean NOT NULL, details jsonb
+  id bigint PRIMARY KEY, customer uuid NOT NULL, title text NOT NULL, price numeric(12,2),
+  placed timestamptz NOT NULL,  paid boolean NOT NULL, details jsonb
 ); CREATE INDEX orders_customer ON orders (customer)
 """
 FILL = """
-INSERT INTO orders SELECT n, md5(n::text)::uuid, 'order number ' || n, n / 100.0, now() - n * interval '1 second',
-  n %% 3 = 0, jsonb_build_object('lines', n %% 7, 'note', md5((n + 1)::text)) FROM generate_series(1, %s) AS n
+INSERT INTO orders SELECT n, md5(n::text)::uuid, 'order number ' || n, n / 100.0,
+  now() - n * interval '1 second', n %% 3 = 0,
+  jsonb_build_object('lines', n %% 7, 'note', md5((n + 1)::text))
+FROM generate_series(1, %s) AS n
 """
 COLUMNS = tuple(
     Column(name, f'"{name}"', name)

@@ -1,9 +1,8 @@
 """A migration to measure: two small applications, a plan of one phase, and the toolkit's own processes."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,18 +80,25 @@ def scratch(directory: Path, databases: Databases, *, moves_data: bool) -> Itera
         return stack.enter_context(Process(command, directory / f"{name}.log"))
 
     with ExitStack() as stack:
+        applications: dict[str, Process] = {}
         for side in ("monolith", "service"):
             command = [sys.executable, "-m", "benchmarks.orders", side, str(ports[side])]
             if moves_data:
-                orders = Orders(getattr(databases, side))
-                orders.create()
-                orders.dispose()
-                command.append(getattr(databases, side))
-            start(side, command).wait_for_port(ports[side])
+                command.append(_with_table(getattr(databases, side)))
+            applications[side] = start(side, command)
         facade = start("facade", [*_STRANGLER, "serve", "--plan", str(plan)])
         facade.wait_for_http(f"http://127.0.0.1:{ports['admin']}/-/readyz")
+        for side, application in applications.items():
+            application.wait_for_port(ports[side])
         if moves_data:
             start("relay", [*_STRANGLER, "relay", "--plan", str(plan)])
         wiring = Wiring.load(plan)
         stack.callback(wiring.close)
         yield Scratch(f"http://127.0.0.1:{ports['facade']}/orders", directory, wiring)
+
+
+def _with_table(database: str) -> str:
+    orders = Orders(database)
+    orders.create()
+    orders.dispose()
+    return database

@@ -25,7 +25,7 @@ from migration.errors import RunCancelled
 from migration.journal import FINISHED, Entry, Journal
 from migration.stages import Stage
 
-SWITCHES, QUICK_SWITCHES = 40, 8
+SWITCHES, QUICK_SWITCHES = 40, 6
 RATE = {"postgresql": 500, "sqlite": 200}
 """Writes a second; SQLite lets one writer in at a time."""
 CALM_SECONDS = 1.0
@@ -47,7 +47,9 @@ class Held:
         """From the journal of a switch that came to hold writes, and finished or was cancelled."""
         began = next(entry.at for entry in entries if (entry.name, entry.state) == ("hold", "started"))
         steps = {entry.name: entry.detail["seconds"] for entry in entries if "seconds" in entry.detail}
-        steps["release"] = steps.pop(SWITCH, 0.0)  # the last line tells how the run ended, and of its last step
+        steps["release"] = steps.pop(
+            SWITCH, 0.0
+        )  # the last line tells how the run ended, and of its last step
         return cls(began, entries[-1].at, steps, finished=entries[-1].state == FINISHED)
 
 

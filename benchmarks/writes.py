@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -47,9 +48,9 @@ def read(file: Path) -> list[Write]:
 
 
 def added_p99(writes: Sequence[Write], began: float, ended: float, calm: float) -> float:
-    """The p99, in milliseconds, of what was added to the writes that met the time from ``began`` to ``ended``.
+    """The p99, in ms, of what a time from ``began`` to ``ended`` added to the writes that met it.
 
-    Added to the median of the writes that were due in the ``calm`` seconds before and answered by then.
+    It is added to the median of the writes that were due in the ``calm`` seconds before and answered by then.
     Raises ValueError when there are no such writes.
     """
     before = [write.ms for write in writes if began - calm <= write.due and write.done <= began]
@@ -106,8 +107,8 @@ class _Client(asyncio.Protocol):
 
     def _answered(self, status: int) -> None:
         if self._write is not None:
-            self._load.writes.append(Write(*self._write, time.time(), status))
-            self._write = None
+            (ref, due), self._write = self._write, None
+            self._load.answered(ref, due, status)
 
 
 class Load:
@@ -121,9 +122,10 @@ class Load:
             address.path.encode(),
             address.netloc.encode(),
         )
-        self._host, self._port = address.hostname or "", address.port
+        self._host, self._port = address.hostname or "", address.port or 80
         self._rate = rate
         self._sent: list[str] = []
+        self._quiet = asyncio.Event()
 
     async def run(self, ending: asyncio.Event) -> list[Write]:
         """Send until ``ending`` is set; every write that was sent, answered or not."""
@@ -137,20 +139,26 @@ class Load:
                 _, client = await loop.create_connection(lambda: _Client(self), self._host, self._port)
                 self.idle.append(client)
             self._sent.append(f"order-{len(self._sent)}")
+            self._quiet.clear()
             self.idle.popleft().send(self._sent[-1], due)
         until = time.time() + PATIENCE_SECONDS
-        while len(self.writes) < len(self._sent) and time.time() < until:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), PATIENCE_SECONDS)
         answered = {write.ref for write in self.writes}
         return self.writes + [Write(ref, until, until, 0) for ref in self._sent if ref not in answered]
 
+    def answered(self, ref: str, due: float, status: int) -> None:
+        self.writes.append(Write(ref, due, time.time(), status))
+        if len(self.writes) == len(self._sent):
+            self._quiet.set()
 
-async def _main(url: str, rate: float, file: Path) -> None:
+
+async def _until_stopped(url: str, rate: float) -> list[Write]:
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    writes = await Load(url, rate).run(ending)
-    file.write_text("".join(json.dumps(astuple(write)) + "\n" for write in writes))
+    return await Load(url, rate).run(ending)
 
 
 if __name__ == "__main__":
-    uvloop.run(_main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])))
+    sent = uvloop.run(_until_stopped(sys.argv[1], float(sys.argv[2])))
+    Path(sys.argv[3]).write_text("".join(json.dumps(astuple(write)) + "\n" for write in sent))

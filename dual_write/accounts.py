@@ -1,4 +1,4 @@
-"""The accounts: what was captured, applied, is pending or parked, and how old the oldest pending change is."""
+"""The accounts: what was captured, applied, is pending or parked, and how long the oldest change waits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Invariant I10 for one direction, counted in change-log entries: captured = applied + pending + parked."""
+    """Invariant I10 for one direction, in change-log entries: captured = applied + pending + parked."""
 
     captured: int
     applied: int
@@ -52,7 +52,8 @@ def accounts(channels: Sequence[Channel]) -> Accounts:
             aside = sum(entry.entries for entry in parking.read(channel.target, session, name))
         with channel.source.reading(snapshot=True) as session:
             [(logged,)] = session.execute(
-                f"SELECT (SELECT coalesce(sum(purged), 0) FROM {channel.source.name('stream')} WHERE stream = ?) + "
+                "SELECT (SELECT coalesce(sum(purged), 0) "
+                f"FROM {channel.source.name('stream')} WHERE stream = ?) + "
                 f"(SELECT count(*) FROM {channel.source.name('change')} WHERE stream = ?)",
                 name,
                 name,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from dual_write.adapter import Adapter, Change, Row, Session
+from dual_write.adapter import Adapter, Change
 from dual_write.carrier import Carrier
 from dual_write.parking import Parked
+from dual_write.rows import Row, Session
 
 WHOLE_TABLE = ""
 """The key text that stands for all rows: no key is empty."""
@@ -104,7 +105,7 @@ class Applier:
         return list(self._ordered(kinds)), failures
 
     def _ordered(self, kinds: Mapping[tuple[str, str], list[tuple[Work, Row]]]) -> Iterator[_Operation]:
-        """Deletes with children first, so that unique values are free again; then writes with parents first."""
+        """Deletes with children first, which sets unique values free; then writes with parents first."""
         tables = list(self._carriers)
         steps = [(table, kind) for table in reversed(tables) for kind in ("sweep", "delete")]
         steps += [(table, "upsert") for table in tables]
@@ -141,7 +142,7 @@ class Applier:
     def _exchange(
         self, session: Session, epoch: int, operation: _Operation, stuck: Sequence[tuple[Work, Row]]
     ) -> bool:
-        """Rows that swapped a unique value stand in each other's way: take them all out, then put them back."""
+        """Rows that swapped a unique value block each other: take all of them out, then put them back."""
         carrier = operation.carrier
         if operation.kind != "upsert" or not (carrier.writer.replaceable and carrier.flow.suppress_triggers):
             return False

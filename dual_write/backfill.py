@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from dual_write import inbox as inboxes
 from dual_write import parking
-from dual_write.adapter import Copier, Row, Session
 from dual_write.carrier import Carrier
 from dual_write.channel import Channel
+from dual_write.rows import Copier, Row, Session
 
 _CHUNK = 2_000
 
@@ -173,7 +173,8 @@ class Backfill:
     def _write(self, session: Session, table: str, checkpoint: Checkpoint) -> None:
         session.execute(
             f"INSERT INTO {self._channel.target.name('backfill')} VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (stream, tbl) DO UPDATE SET after_key = excluded.after_key, copied = excluded.copied, "
+            "ON CONFLICT (stream, tbl) DO UPDATE SET "
+            "after_key = excluded.after_key, copied = excluded.copied, "
             "stale = excluded.stale, done = excluded.done",
             self._name,
             table,

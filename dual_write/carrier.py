@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dual_write.adapter import Adapter, Reader, Row, Session, Writer
+from dual_write.adapter import Adapter
 from dual_write.convert import Converter, converter
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
+from dual_write.rows import Reader, Row, Session, Writer
 
 
 @dataclass(frozen=True, slots=True)

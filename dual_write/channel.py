@@ -7,11 +7,13 @@ from functools import cached_property
 
 from dual_write import inbox as inboxes
 from dual_write import parking
-from dual_write.adapter import Adapter, Change, Position, Row, Session
+from dual_write.adapter import Adapter, Change, Position
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather
 from dual_write.carrier import Carrier, carrier
 from dual_write.errors import SchemaError
+from dual_write.inbox import Inbox
 from dual_write.parking import Parked
+from dual_write.rows import Row, Session
 from dual_write.stream import Stream, parents_first
 
 _SCAN = 10_000
@@ -89,6 +91,41 @@ class Channel:
             inboxes.write(self.target, there, self.stream.name, moved)
         return Step(len(changes))
 
+    def guarded(self) -> bool:
+        """Whether every table of the source refuses client writes."""
+        tables = self.stream.captured()
+        return len(self.source.guarded(tables)) == len(tables)
+
+    def parked(self) -> list[Parked]:
+        with self.target.reading() as session:
+            return parking.read(self.target, session, self.stream.name)
+
+    def end(self) -> int:
+        """The newest entry's id in the stream's log."""
+        with self.source.reading() as session:
+            [(end,)] = session.execute(
+                f"SELECT coalesce(max(id), 0) FROM {self.source.name('change')} WHERE stream = ?",
+                self.stream.name,
+            )
+        return int(end)
+
+    def waits(self, end: int) -> bool:
+        """Whether an entry up to ``end`` has yet to be applied; never when the stream is closed."""
+        with self.target.reading() as session:
+            inbox = inboxes.read(self.target, session, self.stream.name)
+        if not inbox.open:
+            return False
+        with self.source.reading() as session:
+            waiting = self.source.remaining(session, self.stream.name, inbox.position, 1)
+        return bool(waiting) and waiting[0].id <= end
+
+    def passing_all(self, inbox: Inbox) -> Inbox:
+        """The inbox as if everything in the guarded source's log had been applied."""
+        with self.source.reading() as session:
+            waiting, _ = self.source.backlog(session, self.stream.name, inbox.position)
+        position = replace(inbox.position, floor=max(self.end(), inbox.position.floor))
+        return replace(inbox, position=position, passed=inbox.passed + waiting)
+
     def sweep(self, session: Session, swept: Carrier) -> None:
         """Delete the target's rows that the source no longer has; the inbox is locked by the caller."""
         after = None
@@ -105,8 +142,9 @@ class Channel:
         for work in works:
             if work.table not in carriers:
                 raise SchemaError(
-                    f"the log of {self.stream.name!r} names table {work.table!r}, which the plan no longer has; "
-                    "put it back, or run `strangler rollback` to `off` and start the phase again"
+                    f"the log of {self.stream.name!r} names table {work.table!r}, "
+                    "which the plan no longer has; put it back, "
+                    "or run `strangler rollback` to `off` and start the phase again"
                 )
             if work.key != WHOLE_TABLE:
                 keys.setdefault(work.table, []).append(work.key)

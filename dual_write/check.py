@@ -3,9 +3,11 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -81,25 +83,41 @@ def run_check(
     )
 
 
-def recheck_keys(
-    source: sa.Engine,
-    target: sa.Engine,
-    flow: TableFlow,
-    keys: Sequence[Row],
-    *,
-    settle: Settle | None = None,
-) -> list[Finding]:
-    """Compare the rows under these keys alone, given as values of the source's key columns.
+class Recheck:
+    """Compares chosen rows of ``flows``, at the fenced side of a switch: nothing may be writing to them.
 
-    Meant for the fenced side of a switch: without ``settle``, nothing may be writing. Raises as run_check,
-    and CheckFailed when a row never held still.
+    As a context manager: both databases are connected, and the tables read up on, when it is entered, so
+    that ``findings`` costs no more than the rows. Entering raises UnreachableError and SchemaError.
     """
-    with _sides(source, target) as (ours, theirs):
-        pair = table_pair(flow, ours, theirs)
+
+    def __init__(self, source: sa.Engine, target: sa.Engine, flows: Sequence[TableFlow]) -> None:
+        self._engines = source, target
+        self._flows = flows
+        self._pairs: dict[TableFlow, TablePair] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            ours, theirs = stack.enter_context(_sides(*self._engines))
+            self._pairs = {flow: table_pair(flow, ours, theirs) for flow in self._flows}
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def findings(self, flow: TableFlow, keys: Sequence[Row]) -> list[Finding]:
+        """The differing rows under these keys, given as values of the source's key columns.
+
+        Raises as run_check, and CheckFailed when a row never held still.
+        """
+        pair = self._pairs[flow]
         wanted = list(dict.fromkeys(pair.columns.key_from(key) for key in keys))
         findings: list[Finding] = []
         for start in range(0, len(wanted), _SUSPECTS):
-            verdict = confirm(pair, wanted[start : start + _SUSPECTS], settle, reveal=False)
+            verdict = confirm(pair, wanted[start : start + _SUSPECTS], None, reveal=False)
             findings += verdict.findings
             if verdict.undecided:
                 raise CheckFailed(

@@ -5,11 +5,12 @@ SQLite's are the driver's values. What cannot be carried exactly fails closed: S
 say so, ValueError (which parks the row) when a single value does.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
 
-from dual_write.adapter import TypeName
 from dual_write.errors import SchemaError
+from dual_write.rows import TypeName
 
 Converter = Callable[[object], object]
 
@@ -29,7 +30,7 @@ _CARRIED = (
 def converter(
     source: str, source_type: TypeName, target: str, target_type: TypeName, column: str
 ) -> Converter:
-    """The function for one column's values that are not NULL. Raises SchemaError for a type it cannot carry."""
+    """The function for a column's values other than NULL. Raises SchemaError for a type it cannot carry."""
     if source == target:
         return _as_it_is
     postgresql = source_type if source == "postgresql" else target_type
@@ -106,7 +107,7 @@ def _to_integer(value: object) -> object:
 
 def _to_float(value: object) -> object:
     number = float(str(value))
-    if number != number:
+    if math.isnan(number):
         raise ValueError("SQLite has no NaN")
     return number
 

@@ -18,7 +18,7 @@ class UnreachableError(DataError):
 
 
 class FencedError(DataError):
-    """A direction that was closed, or opened by a newer epoch, while this process still worked for the older."""
+    """A direction that is closed, or that a newer epoch opened while this process worked for the older."""
 
 
 class DrainTimeout(DataError):  # noqa: N818 - a deadline that passed, named as the standard library does

@@ -6,8 +6,9 @@ works for an epoch that is over.
 
 from dataclasses import dataclass, replace
 
-from dual_write.adapter import Adapter, Position, Session
+from dual_write.adapter import Adapter, Position
 from dual_write.errors import FencedError
+from dual_write.rows import Session
 
 _COLUMNS = "open, epoch, at_xid, at_id, floor_id, passed"
 
@@ -41,7 +42,8 @@ def write(adapter: Adapter, session: Session, stream: str, inbox: Inbox) -> None
     session.execute(
         f"INSERT INTO {adapter.name('inbox')} (stream, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (stream) DO UPDATE SET open = excluded.open, epoch = excluded.epoch, "
-        "at_xid = excluded.at_xid, at_id = excluded.at_id, floor_id = excluded.floor_id, passed = excluded.passed",
+        "at_xid = excluded.at_xid, at_id = excluded.at_id, floor_id = excluded.floor_id, "
+        "passed = excluded.passed",
         stream,
         inbox.open,
         inbox.epoch,

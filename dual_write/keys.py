@@ -31,7 +31,8 @@ def sqlite_expression(row: str, columns: Sequence[str]) -> str:
 
 def _expression(value: str) -> str:
     return (
-        f"CASE typeof({value}) WHEN 'integer' THEN CAST({value} AS TEXT) WHEN 'text' THEN json_quote({value}) "
+        f"CASE typeof({value}) WHEN 'integer' THEN CAST({value} AS TEXT) "
+        f"WHEN 'text' THEN json_quote({value}) "
         f"WHEN 'blob' THEN '{{\"blob\":\"' || hex({value}) || '\"}}' "
         f"WHEN 'real' THEN '{{\"real\":\"' || printf('%!.20e', {value}) || '\"}}' ELSE 'null' END"
     )

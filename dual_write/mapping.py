@@ -54,7 +54,7 @@ class TableMapping:
     suppress_triggers: bool = True
 
     def towards(self, side: Side) -> TableFlow:
-        """The flow that ends on ``side``. Raises MappingError when it would have to run backwards and cannot."""
+        """The flow that ends on ``side``. Raises MappingError when that is backwards and it cannot."""
         if side is Side.SERVICE:
             return TableFlow(
                 self.monolith,

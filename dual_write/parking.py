@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dual_write.adapter import Adapter, Session
+from dual_write.adapter import Adapter
+from dual_write.rows import Session
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 60.0

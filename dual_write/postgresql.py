@@ -9,23 +9,14 @@ import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
 from dual_write import postgresql_capture
-from dual_write.adapter import (
-    Adapter,
-    Captured,
-    Change,
-    Ownership,
-    Position,
-    Reader,
-    Row,
-    Session,
-    TypeName,
-    Writer,
-)
+from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
 from dual_write.postgresql_copy import PostgreSQLCopier
+from dual_write.postgresql_log import PostgreSQLLog
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
 from dual_write.postgresql_session import PostgreSQLSession
+from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 _BOOKKEEPING = {
     "change": "id bigint GENERATED ALWAYS AS IDENTITY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), "
@@ -41,14 +32,16 @@ _BOOKKEEPING = {
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
-_INDEX = "CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)"
-_BEHIND = "stream = ? AND (xid, id) > (?::text::xid8, ?) AND id > ?"
-
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)",
+    # A switch asks for the keys applied last while clients wait: without it, by sorting every version.
+    "CREATE INDEX IF NOT EXISTS version_latest ON strangler.version (stream, tbl, epoch, seq)",
+)
 # A frozen process must not keep its locks: the server ends a transaction that idles as long as this.
 _IDLE_SECONDS = 30
 
 
-class PostgreSQL(Adapter):
+class PostgreSQL(PostgreSQLLog):
     """One PostgreSQL database, version 15 or newer."""
 
     engine = "postgresql"
@@ -108,13 +101,15 @@ class PostgreSQL(Adapter):
                 )
             case driver_errors.InsufficientPrivilege():
                 return SchemaError(
-                    f"{redacted(self._url)}: {_first_line(error)}; the user of the plan's URL has to own the tables"
+                    f"{redacted(self._url)}: {_first_line(error)}; "
+                    "the user of the plan's URL has to own the tables"
                 )
             case psycopg.OperationalError() | psycopg.InterfaceError():
                 return unreachable(self._url, error)
             case psycopg.ProgrammingError():
                 return SchemaError(
-                    f"{redacted(self._url)}: {_first_line(error)}; the table or the plan's mapping has to be mended"
+                    f"{redacted(self._url)}: {_first_line(error)}; "
+                    "the table or the plan's mapping has to be mended"
                 )
             case _:
                 return None
@@ -143,7 +138,8 @@ class PostgreSQL(Adapter):
             session.execute("CREATE SCHEMA IF NOT EXISTS strangler")
             for table, columns in _BOOKKEEPING.items():
                 session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
-            session.execute(_INDEX)
+            for index in _INDEXES:
+                session.execute(index)
 
     def drop_bookkeeping(self, session: Session) -> None:
         for table in _BOOKKEEPING:
@@ -178,77 +174,6 @@ class PostgreSQL(Adapter):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if postgresql_capture.is_guarded(session, table)]
-
-    def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
-        return self._read(
-            session,
-            f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT ?",
-            *_bound(stream, position),
-            limit,
-        )
-
-    def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
-        return self._read(session, f"WHERE {_BEHIND} ORDER BY id LIMIT ?", *_bound(stream, position), limit)
-
-    def _read(self, session: Session, condition: str, *values: object) -> list[Change]:
-        rows = session.execute(
-            f"SELECT xid::text::bigint, id, tbl, key FROM strangler.change {condition}", *values
-        )
-        return [Change(*row) for row in rows]
-
-    def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
-        [(count, age)] = session.execute(
-            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 "
-            f"FROM strangler.change WHERE {_BEHIND}",
-            *_bound(stream, position),
-        )
-        return count, max(0.0, age)
-
-    def horizon_seconds(self, session: Session) -> float:
-        [(age,)] = session.execute(
-            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8 "
-            "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
-        )
-        return max(0.0, float(age))
-
-    def purge(self, session: Session, stream: str, position: Position) -> int:
-        [(count,)] = session.execute(
-            "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
-            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) RETURNING 1) SELECT count(*) FROM gone",
-            *_bound(stream, position),
-        )
-        return int(count)
-
-    def forget(self, session: Session, stream: str) -> None:
-        session.execute("DELETE FROM strangler.change WHERE stream = ?", stream)
-
-    def claim(
-        self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
-    ) -> set[str]:
-        keys, sequences, deleted = (list(column) for column in zip(*entries, strict=True))
-        rows = session.execute(
-            "INSERT INTO strangler.version AS v SELECT ?::text, ?::text, n.key, ?::bigint, n.seq, n.deleted "
-            "FROM unnest(?::text[], ?::bigint[], ?::boolean[]) AS n(key, seq, deleted) ORDER BY n.key "
-            "ON CONFLICT (stream, tbl, key) DO UPDATE "
-            "SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq, deleted = EXCLUDED.deleted "
-            "WHERE (v.epoch, v.seq) < (EXCLUDED.epoch, EXCLUDED.seq) RETURNING v.key",
-            stream,
-            table,
-            epoch,
-            keys,
-            sequences,
-            deleted,
-        )
-        return {key for (key,) in rows}
-
-    def versioned(self, session: Session, stream: str, table: str, keys: Sequence[str]) -> set[str]:
-        rows = session.execute(
-            "SELECT key FROM strangler.version WHERE stream = ? AND tbl = ? AND key = ANY(?::text[])",
-            stream,
-            table,
-            list(keys),
-        )
-        return {key for (key,) in rows}
 
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         return writable_columns(session, table)
@@ -331,10 +256,6 @@ class PostgreSQL(Adapter):
 @contextmanager
 def _awake() -> Iterator[None]:
     yield
-
-
-def _bound(stream: str, position: Position) -> tuple[object, ...]:
-    return stream, str(position.xid), position.id, position.floor
 
 
 def _first_line(error: Exception) -> str:

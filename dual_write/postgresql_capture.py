@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 
-from dual_write.adapter import Captured, Ownership, Session
+from dual_write.adapter import Captured, Ownership
 from dual_write.errors import LockedError, SchemaError
 from dual_write.postgresql_rows import (
     key_expression,
@@ -19,6 +19,7 @@ from dual_write.postgresql_rows import (
     table_name,
     writable_columns,
 )
+from dual_write.rows import Session
 
 _UNMARKED = "coalesce(current_setting('strangler.origin', true), '') = ''"
 _POLL_SECONDS = 0.005
@@ -82,8 +83,8 @@ def wait_for_writers(
     while writers:
         if time.monotonic() > deadline:
             raise LockedError(
-                f"a transaction that wrote to {', '.join(table.table for table in tables)} is still open after "
-                f"{timeout:g} s; end it (pg_stat_activity shows it) and try again"
+                f"a transaction that wrote to {', '.join(table.table for table in tables)} is still open "
+                f"after {timeout:g} s; end it (pg_stat_activity shows it) and try again"
             )
         time.sleep(_POLL_SECONDS)
         with reading() as session:

@@ -1,8 +1,8 @@
 """Bulk copying between two PostgreSQL databases: COPY out, piped into COPY in, merged by one statement."""
 
-from dual_write.adapter import Copier, Fetched, Session
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, literal
 from dual_write.postgresql_session import native
+from dual_write.rows import Copier, Fetched, Session
 
 _CHUNK = 50_000
 _BLOCK = 1 << 16

@@ -5,19 +5,21 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from dual_write.adapter import Reader, Row, Session, TypeName, Writer
 from dual_write.errors import SchemaError
 from dual_write.postgresql_session import PostgreSQLSession, native
+from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 _TYPES = """
 SELECT t.oid, CASE WHEN t.typtype = 'd' THEN b.typname WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
        format('%I.%I', n.nspname, t.typname)
-FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace LEFT JOIN pg_type AS b ON b.oid = t.typbasetype
+FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+LEFT JOIN pg_type AS b ON b.oid = t.typbasetype
 WHERE t.oid = ANY($1::oid[])
 """
 _COLUMNS = """
 SELECT a.attname, a.atttypid FROM pg_attribute AS a
-WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attnum
 """
 
 
@@ -86,7 +88,8 @@ class PostgreSQLReader(Reader):
         self.expressions = self._typed(native(session), expressions, wanted)
         # Names of their own: ORDER BY would take a column's text, which sorts otherwise, for the column.
         selected = ", ".join(
-            f"({expression})::text AS strangler_{number}" for number, expression in enumerate(self.expressions)
+            f"({expression})::text AS strangler_{number}"
+            for number, expression in enumerate(self.expressions)
         )
         self._selected = f"SELECT {self._key}, {selected} FROM {self._table}"
 
@@ -110,7 +113,8 @@ class PostgreSQLReader(Reader):
         except psycopg.Error as error:
             said = str(error).splitlines()[0]
             raise SchemaError(
-                f"the mapping of table {self._plain!r} cannot be read: {said}; correct its columns in the plan"
+                f"the mapping of table {self._plain!r} cannot be read: {said}; "
+                "correct its columns in the plan"
             ) from error
 
     def rows(self, session: Session, keys: Sequence[str]) -> dict[str, Row]:
@@ -157,8 +161,8 @@ class PostgreSQLReader(Reader):
 
     def estimate(self, session: Session) -> int:
         [(count,)] = native(session).native(
-            "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_partition_tree($1::text::regclass) AS p "
-            "JOIN pg_class AS c ON c.oid = p.relid",
+            "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint "
+            "FROM pg_partition_tree($1::text::regclass) AS p JOIN pg_class AS c ON c.oid = p.relid",
             self._table,
         )
         if count < 100_000:
@@ -223,7 +227,8 @@ class PostgreSQLWriter(Writer):
         session.execute("ANALYZE pg_temp.strangler_kept")
         same = " AND ".join(f"k.{column} = t.{column}" for column in self._key)
         session.execute(
-            f"DELETE FROM {self.table} AS t WHERE NOT EXISTS (SELECT 1 FROM pg_temp.strangler_kept AS k WHERE {same})"
+            f"DELETE FROM {self.table} AS t "
+            f"WHERE NOT EXISTS (SELECT 1 FROM pg_temp.strangler_kept AS k WHERE {same})"
         )
         session.execute("DROP TABLE pg_temp.strangler_kept")
 

@@ -5,7 +5,7 @@ from typing import cast
 
 import psycopg
 
-from dual_write.adapter import Row, Session
+from dual_write.rows import Row, Session
 
 
 class PostgreSQLSession(Session):

@@ -9,7 +9,7 @@ from itertools import islice
 import sqlalchemy as sa
 
 from dual_write import keys as key_texts
-from dual_write.adapter import Adapter, Row, Session
+from dual_write.adapter import Adapter
 from dual_write.carrier import Carrier, carrier
 from dual_write.check_result import Finding
 from dual_write.databases import adapter
@@ -19,6 +19,7 @@ from dual_write.digest_reader import SideReader
 from dual_write.errors import RepairRefused, SchemaError
 from dual_write.mapping import TableFlow
 from dual_write.repair_statement import Action, Statement, Table
+from dual_write.rows import Row
 
 _ORIGIN = "repair"
 # Short transactions: other writers of the target wait for no more than this.
@@ -155,14 +156,16 @@ def _apply_batch(target: Adapter, batch: Sequence[Statement], suppress: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Both databases, open for reading: as the check sees them, and as replication does."""
+    """Both databases: as the check sees them, and as replication does.
+
+    Nothing stays open from one row to the next: on SQLite a reader that lingers keeps every writer out, and a
+    writer that waits keeps out this plan's own next read.
+    """
 
     source: SideReader
     target: SideReader
     source_adapter: Adapter
     target_adapter: Adapter
-    source_session: Session
-    target_session: Session
 
 
 @contextmanager
@@ -176,13 +179,12 @@ def _sides(source: sa.Engine, target: sa.Engine) -> Iterator[_Sides]:
             stack.enter_context(SideReader(target, "target")),
             ours,
             theirs,
-            stack.enter_context(ours.reading()),
-            stack.enter_context(theirs.reading()),
         )
 
 
 def _parents_first(sides: _Sides, tables: Sequence[str]) -> list[str]:
-    references = sides.target_adapter.references(sides.target_session, tables)
+    with sides.target_adapter.reading() as session:
+        references = sides.target_adapter.references(session, tables)
     try:
         return list(TopologicalSorter(references).static_order())
     except CycleError:
@@ -192,10 +194,9 @@ def _parents_first(sides: _Sides, tables: Sequence[str]) -> list[str]:
 
 def _statements(sides: _Sides, flow: TableFlow, keys: Sequence[Key]) -> Iterator[Statement]:
     pair = table_pair(flow, sides.source, sides.target)
-    carried = carrier(
-        flow, sides.source_adapter, sides.source_session, sides.target_adapter, sides.target_session
-    )
-    types = sides.target_adapter.columns(sides.target_session, flow.target)
+    with sides.source_adapter.reading() as ours, sides.target_adapter.reading() as theirs:
+        carried = carrier(flow, sides.source_adapter, ours, sides.target_adapter, theirs)
+        types = sides.target_adapter.columns(theirs, flow.target)
     table = Table(flow.target, sides.target.postgresql, types, flow.target_key)
     for key in keys:
         wanted = _source_row(sides, pair, carried, key)
@@ -215,7 +216,9 @@ def _source_row(sides: _Sides, pair: TablePair, carried: Carrier, key: Key) -> M
     stored = [
         _key_text(sides.source.postgresql, values) for values in alternatives(pair.source_query.keys, key)
     ]
-    for raw in carried.reader.rows(sides.source_session, stored).values():
+    with sides.source_adapter.reading() as session:
+        rows = carried.reader.rows(session, stored)
+    for raw in rows.values():
         try:
             values = carried.row(raw)
         except ValueError as error:
@@ -233,12 +236,11 @@ def _key_text(postgresql: bool, values: Row) -> str:
 
 def _target_row(sides: _Sides, pair: TablePair, table: Table, key: Key) -> Mapping[str, object] | None:
     matches = " AND ".join(f"{column.match} = ?" for column in pair.target_query.keys)
-    for values in alternatives(pair.target_query.keys, key):
-        rows = sides.target_session.execute(
-            f"SELECT {table.selected()} FROM {table.sql} WHERE {matches}", *values
-        )
-        if rows:
-            return dict(zip(table.types, rows[0], strict=True))
+    with sides.target_adapter.reading() as session:
+        for values in alternatives(pair.target_query.keys, key):
+            rows = session.execute(f"SELECT {table.selected()} FROM {table.sql} WHERE {matches}", *values)
+            if rows:
+                return dict(zip(table.types, rows[0], strict=True))
     return None
 
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 from math import frexp, isfinite
 
 from dual_write import postgresql_rows, sqlite_rows
-from dual_write.adapter import TypeName
 from dual_write.check_result import shown_key
 from dual_write.digest_keys import Key
+from dual_write.rows import TypeName
 from dual_write.sqlite_rows import quote
 
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "path", "polygon"})

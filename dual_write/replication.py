@@ -2,27 +2,25 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from dual_write import inbox as inboxes
-from dual_write import parking
 from dual_write.accounts import Accounts, Lag, accounts, lag
-from dual_write.adapter import Adapter, Captured, Ownership, Row
+from dual_write.adapter import Adapter, Captured, Ownership
 from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
-from dual_write.errors import DataError, DrainTimeout, FencedError, LockedError, SchemaError
+from dual_write.drain import drain, settle
+from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
+from dual_write.rows import Row
 from dual_write.sequences import hand_over
 from dual_write.stream import streams
 from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
 
-_DRAIN_BATCH = 5_000
-_DRAIN_PAUSE = 0.01
 _DDL_LOCK_SECONDS = 2.0
 _DDL_ATTEMPTS = 15
 _DDL_PAUSE = 0.2
@@ -61,10 +59,10 @@ class Replication:
         for database in self._adapters.values():
             _patiently(database.create_bookkeeping)
         for channel in self._channels:
-            for adapter in (channel.source, channel.target):
-                with adapter.writing() as session:
+            for database in (channel.source, channel.target):
+                with database.writing() as session:
                     session.execute(
-                        f"INSERT INTO {adapter.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
+                        f"INSERT INTO {database.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
                         channel.stream.name,
                     )
             _patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
@@ -113,8 +111,8 @@ class Replication:
                 inbox = inboxes.read(channel.target, session, name, lock=True)
                 if channel.stream.follow:
                     inbox = inboxes.opened(inbox, max(epoch, inbox.epoch), name)
-                elif epoch > inbox.epoch and self._stands(channel):
-                    inbox = inboxes.opened(_passing_all(channel, inbox), epoch, name)
+                elif epoch > inbox.epoch and channel.guarded():
+                    inbox = inboxes.opened(channel.passing_all(inbox), epoch, name)
                 else:
                     inbox = inboxes.opened(inbox, epoch, name)
                 inboxes.write(channel.target, session, name, inbox)
@@ -160,15 +158,7 @@ class Replication:
 
     def settle(self, to: Side, seconds: float) -> bool:
         """Carry over what is captured by now; False when that was not done within ``seconds``."""
-        deadline = time.monotonic() + seconds
-        ends = [(channel, _end(channel)) for channel in self._towards(to)]
-        while True:
-            self.step(to)
-            if not any(_waits(channel, end) for channel, end in ends):
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_DRAIN_PAUSE)
+        return settle(self._towards(to), partial(self.step, to), time.monotonic() + seconds)
 
     def changed_last(self, to: Side, flow: TableFlow, limit: int) -> list[Row]:
         """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them."""
@@ -194,26 +184,7 @@ class Replication:
         ``deadline`` is in seconds of ``time.monotonic``. Raises DrainTimeout, also when a key stays parked.
         Returns the entries applied.
         """
-        return sum(self._drain(channel, deadline) for channel in self._towards(to))
-
-    def _drain(self, channel: Channel, deadline: float) -> int:
-        moved = not channel.stream.follow
-        if moved and not self._stands(channel):
-            raise DataError(
-                f"phase {self.phase!r}: the {channel.stream.to.other} takes writes, so its change log has no end; "
-                "guard it first"
-            )
-        passed = 0
-        while True:
-            step = channel.step(_DRAIN_BATCH, beyond_horizon=moved, retry_all=moved)
-            passed += step.passed
-            stuck = self.parked(channel.stream.to) if moved and not step.passed else []
-            if not (step.passed or step.raced or stuck):
-                return passed
-            if time.monotonic() > deadline:
-                raise DrainTimeout(_unfinished(self.phase, stuck))
-            if not step.passed:
-                time.sleep(_DRAIN_PAUSE)
+        return sum(drain(self.phase, channel, deadline) for channel in self._towards(to))
 
     # --- accounts
 
@@ -226,11 +197,7 @@ class Replication:
 
     def parked(self, to: Side) -> list[Parked]:
         """The keys that ``to`` would not take, with the reason."""
-        found: list[Parked] = []
-        for channel in self._towards(to):
-            with channel.target.reading() as session:
-                found += parking.read(channel.target, session, channel.stream.name)
-        return found
+        return [entry for channel in self._towards(to) for entry in channel.parked()]
 
     def purge(self) -> int:
         """Drop log entries that every direction has applied; the number dropped."""
@@ -258,15 +225,15 @@ class Replication:
         The database's error names the owner and the epoch. Raises DataError when ``lock_timeout`` (seconds)
         passes; then no guard is left that was not there before.
         """
-        tables, adapter = self._moved(side), self._adapters[side]
-        if not _has_bookkeeping(adapter):
-            adapter.create_bookkeeping()
+        tables, database = self._moved(side), self._adapters[side]
+        if not _has_bookkeeping(database):
+            database.create_bookkeeping()
         before = self.guarded(side)
         try:
-            adapter.guard(tables, Ownership(owner, epoch), lock_timeout)
+            database.guard(tables, Ownership(owner, epoch), lock_timeout)
         except LockedError:
             if not before:
-                adapter.unguard(tables, lock_timeout)
+                database.unguard(tables, lock_timeout)
             raise
 
     def unguard(self, side: Side, lock_timeout: float) -> None:
@@ -291,10 +258,6 @@ class Replication:
             for table in channel.stream.captured()
         ]
 
-    def _stands(self, channel: Channel) -> bool:
-        tables = channel.stream.captured()
-        return len(channel.source.guarded(tables)) == len(tables)
-
     def _towards(self, to: Side) -> list[Channel]:
         return [channel for channel in self._channels if channel.stream.to is to]
 
@@ -302,47 +265,6 @@ class Replication:
 def _has_bookkeeping(adapter: Adapter) -> bool:
     with adapter.reading() as session:
         return adapter.has_bookkeeping(session)
-
-
-def _passing_all(channel: Channel, inbox: inboxes.Inbox) -> inboxes.Inbox:
-    """The inbox as if everything in its guarded source's log had been applied."""
-    name = channel.stream.name
-    with channel.source.reading() as session:
-        waiting, _ = channel.source.backlog(session, name, inbox.position)
-    end = _end(channel)
-    position = replace(inbox.position, floor=max(end, inbox.position.floor))
-    return replace(inbox, position=position, passed=inbox.passed + waiting)
-
-
-def _end(channel: Channel) -> int:
-    """The newest entry's id in the stream's log."""
-    with channel.source.reading() as session:
-        [(end,)] = session.execute(
-            f"SELECT coalesce(max(id), 0) FROM {channel.source.name('change')} WHERE stream = ?",
-            channel.stream.name,
-        )
-    return int(end)
-
-
-def _waits(channel: Channel, end: int) -> bool:
-    """Whether an entry up to ``end`` has not been applied."""
-    with channel.target.reading() as session:
-        inbox = inboxes.read(channel.target, session, channel.stream.name)
-    if not inbox.open:
-        return False
-    with channel.source.reading() as session:
-        waiting = channel.source.remaining(session, channel.stream.name, inbox.position, 1)
-    return bool(waiting) and waiting[0].id <= end
-
-
-def _unfinished(phase: str, stuck: Sequence[Parked]) -> str:
-    if not stuck:
-        return f"phase {phase!r}: the change log's end was not reached in time; look at `strangler status` for the lag"
-    first = stuck[0]
-    return (
-        f"phase {phase!r}: {len(stuck)} keys are parked, the first in table {first.table!r}, key {first.key}: "
-        f"{first.error}. Mend the row or the target's constraint; it is tried again by itself"
-    )
 
 
 def _patiently(act: Callable[[], None]) -> None:

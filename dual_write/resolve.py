@@ -95,8 +95,8 @@ def _mapping(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> 
     if set(key.values()) != set(source.key):
         raise SchemaError(
             f"table {target.name!r}: its key ({', '.join(target.key)}) is not the monolith's key of "
-            f"{source.name!r} ({', '.join(source.key)}) under other names. Map each key column to one key column, "
-            "without cast or expression."
+            f"{source.name!r} ({', '.join(source.key)}) under other names. "
+            "Map each key column to one key column, without cast or expression."
         )
     service_key = {source_name: name for name, source_name in key.items()}
     return TableMapping(

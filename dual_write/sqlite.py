@@ -8,9 +8,10 @@ from typing import cast
 import sqlalchemy as sa
 
 from dual_write import keys, sqlite_capture
-from dual_write.adapter import Adapter, Captured, Change, Ownership, Position, Row, Session, TypeName
+from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
+from dual_write.rows import Row, Session, TypeName
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
 
 _BOOKKEEPING = {
@@ -20,8 +21,8 @@ _BOOKKEEPING = {
     "at REAL NOT NULL DEFAULT (julianday('now'))",
     "session": "origin TEXT NOT NULL",
     "stream": "stream TEXT PRIMARY KEY, purged INTEGER NOT NULL DEFAULT 0",
-    "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, at_xid INTEGER NOT NULL, "
-    "at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
+    "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, "
+    "at_xid INTEGER NOT NULL, at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
     "version": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL, "
     "seq INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (stream, tbl, key)",
     "parked": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, "
@@ -30,7 +31,11 @@ _BOOKKEEPING = {
     "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
     "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
 }
-_INDEX = "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)"
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)",
+    # A switch asks for the keys applied last while clients wait: without it, by sorting every version.
+    "CREATE INDEX IF NOT EXISTS strangler_version_latest ON strangler_version (stream, tbl, epoch, seq)",
+)
 
 
 class SQLiteSession(Session):
@@ -108,7 +113,8 @@ class SQLite(Adapter):
         with self.writing() as session:
             for table, columns in _BOOKKEEPING.items():
                 session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
-            session.execute(_INDEX)
+            for index in _INDEXES:
+                session.execute(index)
 
     def drop_bookkeeping(self, session: Session) -> None:
         for table in _BOOKKEEPING:

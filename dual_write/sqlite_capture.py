@@ -1,11 +1,12 @@
-"""SQLite's triggers: those that log changes, those that refuse stray writes, and foreign ones put to sleep."""
+"""SQLite's triggers: those that log changes or refuse stray writes, and foreign ones put to sleep."""
 
 from collections.abc import Sequence
 from hashlib import sha256
 
-from dual_write.adapter import Captured, Ownership, Session
+from dual_write.adapter import Captured, Ownership
 from dual_write.errors import SchemaError
 from dual_write.keys import sqlite_expression
+from dual_write.rows import Session
 from dual_write.sqlite_rows import quote, text, writable_columns
 
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM strangler_session)"
@@ -21,7 +22,10 @@ def install(session: Session, captured: Captured) -> None:
     table = quote(captured.table)
     columns = [quote(column) for column in captured.key]
     new, old = sqlite_expression("NEW", columns), sqlite_expression("OLD", columns)
-    entry = f"INSERT INTO strangler_change (stream, tbl, key) SELECT {text(captured.stream)}, {text(captured.table)}, "
+    entry = (
+        "INSERT INTO strangler_change (stream, tbl, key) "
+        f"SELECT {text(captured.stream)}, {text(captured.table)}, "
+    )
     bodies = {
         "INSERT": f"{entry}{new};",
         "UPDATE": f"{entry}{new}; {entry}{old} WHERE {old} <> {new};",

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dual_write import keys
-from dual_write.adapter import Reader, Row, Session, TypeName, Writer
 from dual_write.errors import SchemaError
+from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 # Half of what SQLite takes as variables in one statement.
 _VARIABLES = 16_000

@@ -98,7 +98,7 @@ class Worker:
 
     def _turn(self) -> None:
         self._refresh()
-        self._report()
+        self._quietly(self._report, "report")  # metrics go on without the control database
         if self.path.access_log is not None:
             self.path.access_log.write()
         if monotonic() - self._flushed_at >= HEARTBEAT:

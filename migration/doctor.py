@@ -198,12 +198,14 @@ def _side(
     phase: Phase, side: Side, engine: sa.Engine, mappings: Sequence[TableMapping]
 ) -> Iterator[Diagnosis]:
     subject = f"{phase.name}: {side} database"
-    names = [mapping.monolith if side is Side.MONOLITH else mapping.service for mapping in mappings]
+    # Also of tables that could not be mapped: a right that lacks may be why.
+    tables = [table.monolith if side is Side.MONOLITH else table.service for table in phase.tables]
     try:
         with engine.connect() as connection:
-            for fact in doctor_databases.facts(connection, names):
+            for fact in doctor_databases.facts(connection, tables):
                 yield _said(subject, fact)
-            for mapping, name in zip(mappings, names, strict=True):
+            for mapping in mappings:
+                name = mapping.monolith if side is Side.MONOLITH else mapping.service
                 if side is Side.SERVICE or not mapping.follow:
                     triggers = doctor_databases.foreign_triggers(connection, name)
                     yield from _triggers(f"{subject}: {name}", triggers, suppressed=mapping.suppress_triggers)

@@ -42,6 +42,10 @@ class Installation(Move):
     source = Stage.OFF
     target = Stage.DUAL_WRITE
 
+    def connect(self) -> Detail:
+        """Before anything is begun: tables that do not fit the plan leave nothing to be ended."""
+        return {"tables": len(self.replication.mappings)}
+
     def install(self) -> Detail:
         """Capture first, so that no change made during the backfill is missed."""
         self.replication.install()
@@ -62,6 +66,7 @@ class Installation(Move):
         self.replication.uninstall()
 
     steps = (
+        Step("connect", connect),
         Step("lease", Procedure.take_lease),
         Step("install", install),
         Step("guard", guard),

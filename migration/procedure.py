@@ -189,6 +189,6 @@ class Procedure(ABC):
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, MigrationError):
+    if isinstance(error, MigrationError | DataError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

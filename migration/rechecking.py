@@ -1,31 +1,40 @@
 """What a switch compares once more at the fence: the keys that changed last."""
 
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from dual_write.check import recheck_keys
+from dual_write.check import Recheck
 from dual_write.replication import Replication
 from flags.side import Side
 
 RECHECKED_KEYS = 200
 """How many keys of each table: clients wait meanwhile."""
 
+Comparison = Callable[[float], Sequence[str]]
+"""The rows that differ, in words, until a deadline of ``time.monotonic``: tables that it leaves no time for
+are left out."""
 
-def differing(
-    replication: Replication, source: Engine, target: Engine, to: Side, deadline: float
-) -> list[str]:
-    """The rows on ``to`` that differ from those they follow, in words.
 
-    ``deadline`` is in seconds of ``time.monotonic``: tables that it leaves no time for are left out.
+@contextmanager
+def recheck(replication: Replication, source: Engine, target: Engine, to: Side) -> Iterator[Comparison]:
+    """Get ready to compare what ``to`` is about to own with what it follows, while nobody waits yet.
+
     Raises DataError when the rows cannot be compared.
     """
-    found: list[str] = []
-    for mapping in replication.mappings:
-        if mapping.follow or time.monotonic() >= deadline:
-            continue
-        flow = mapping.towards(to)
-        keys = replication.changed_last(to, flow, RECHECKED_KEYS)
-        findings = recheck_keys(source, target, flow, keys)
-        found += [f"{each.table} {list(each.key)} is {each.kind}" for each in findings]
-    return found
+    flows = [mapping.towards(to) for mapping in replication.mappings if not mapping.follow]
+    with Recheck(source, target, flows) as rows:
+
+        def differing(deadline: float) -> list[str]:
+            found: list[str] = []
+            for flow in flows:
+                if time.monotonic() < deadline:
+                    keys = replication.changed_last(to, flow, RECHECKED_KEYS)
+                    found += [
+                        f"{each.table} {list(each.key)} is {each.kind}" for each in rows.findings(flow, keys)
+                    ]
+            return found
+
+        yield differing

@@ -5,6 +5,7 @@ Cutover and rollback are the same ten steps; only the sides differ.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 
 from dual_write.replication import Replication
 from flags.side import Side
@@ -12,6 +13,7 @@ from flags.store import EmbeddedStore
 from migration.control import Control
 from migration.errors import HoldExpired, MigrationError, StageError, WorkersLate
 from migration.procedure import Detail, Procedure, Step
+from migration.rechecking import Comparison
 from migration.stages import Stage
 from migration.workers import ControlWorkers
 
@@ -21,9 +23,9 @@ UNGUARD_SECONDS = 5.0
 RELEASE_SECONDS = 2.0
 CATCH_UP_SECONDS = 10.0
 
-Recheck = Callable[[Replication, Side, float], Sequence[str]]
-"""Compare once more the keys that changed since the last clean check, in the rows that ``side`` is about to
-own, until a deadline of ``time.monotonic``; what differs, in words."""
+Recheck = Callable[[Replication, Side], AbstractContextManager[Comparison]]
+"""Gets ready, before clients have to wait, to compare the keys that changed last in the rows that a side is
+about to own."""
 
 
 class Switch(Procedure):
@@ -60,6 +62,8 @@ class Switch(Procedure):
         self._shares = shares
         self._precheck = precheck
         self._recheck = recheck
+        self._compare: Comparison | None = None
+        self._opened = ExitStack()
         self._epoch = epoch
         self._workers = ControlWorkers(control)
         self._held_at = 0.0
@@ -85,6 +89,8 @@ class Switch(Procedure):
     def precheck(self) -> Detail:
         """Ask the gates, which raise GateClosed, and catch up: what is left must fit into the hold."""
         self._precheck()
+        if self._recheck is not None:
+            self._compare = self._opened.enter_context(self._recheck(self.replication, self.to))
         until = time.monotonic() + CATCH_UP_SECONDS
         caught_up = 0
         while time.monotonic() < until and (passed := self.replication.step(self.to)):
@@ -116,9 +122,9 @@ class Switch(Procedure):
         """Let the new writer's identity values begin after the old one's, and compare what changed last."""
         self._remaining()
         self.replication.hand_over_sequences(self.to)
-        if self._recheck is None:
+        if self._compare is None:
             return {"rechecked": False}
-        findings = self._recheck(self.replication, self.to, self._deadline)
+        findings = self._compare(self._deadline)
         if findings:
             shown = "; ".join(findings[:5])
             raise MigrationError(
@@ -181,6 +187,10 @@ class Switch(Procedure):
         with self.control.change() as change:
             self.lease.hold(change.connection)
             self.control.amend(change, self.phase, self.actor, "switch cancelled", hold=None)
+
+    def _let_go(self) -> None:
+        self._opened.close()
+        super()._let_go()
 
     @property
     def _deadline(self) -> float:

@@ -3,7 +3,8 @@
 import getpass
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from dual_write.replication import BackfillProgress, Replication
@@ -21,6 +22,7 @@ from migration.lease import Lease, new_holder
 from migration.moves import Completion, Installation, Removal
 from migration.plan import Plan
 from migration.procedure import Observer, Procedure, unobserved
+from migration.rechecking import Comparison
 from migration.reconcile import Reconciler
 from migration.stages import PhaseRecord, Stage, backward, forward
 from migration.switch import Switch
@@ -29,7 +31,7 @@ from migration.workers import ControlWorkers
 WORKERS_SECONDS = 2.0
 
 Replications = Callable[[str], Replication]
-Recheck = Callable[[str, Replication, Side, float], Sequence[str]]
+Recheck = Callable[[str, Replication, Side], AbstractContextManager[Comparison]]
 """As `migration.switch.Recheck`, for the phase named first."""
 
 
@@ -217,7 +219,7 @@ class Controller:
             # A rollback must not be refused because rows differ: it is what one does about it (I8).
             recheck=None
             if recheck is None or not gated
-            else lambda replication, side, deadline: recheck(phase, replication, side, deadline),
+            else lambda replication, side: recheck(phase, replication, side),
         )
         return self._walk(switch, record)
 

@@ -1,6 +1,6 @@
 """The one place where a plan becomes objects. Nothing connects before it is asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ from facade.routing_key import RoutingKey
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
+from migration.doctor_databases import reach
 from migration.plan import Phase, Plan
-from migration.rechecking import differing
+from migration.rechecking import Comparison, recheck
 from migration.transitions import Controller
 
 
@@ -63,21 +64,28 @@ class Wiring:
 
     @contextmanager
     def engines(self, phase: str, to: Side) -> Iterator[tuple[Engine, Engine]]:
-        """The databases that the phase's changes towards ``to`` come from and go to."""
+        """The databases that the phase's changes towards ``to`` come from and go to.
+
+        Raises UnreachableError, also for an SQLite file that is not there: to connect would be to create it.
+        """
         urls = self._databases(self.plan.phase(phase))
         source, target = (open_engine(url) for url in (urls if to is Side.SERVICE else urls[::-1]))
         try:
+            for engine in (source, target):
+                reach(engine)
             yield source, target
         finally:
             source.dispose()
             target.dispose()
 
-    def recheck(self, phase: str, replication: Replication, to: Side, deadline: float) -> Sequence[str]:
-        """As `migration.rechecking.differing`, for a switch of ``phase``."""
+    @contextmanager
+    def recheck(self, phase: str, replication: Replication, to: Side) -> Iterator[Comparison]:
+        """As `migration.rechecking.recheck`, for a switch of ``phase``."""
         if not replication.mappings:
-            return []
-        with self.engines(phase, to) as (source, target):
-            return differing(replication, source, target, to, deadline)
+            yield lambda _: ()
+            return
+        with self.engines(phase, to) as (source, target), recheck(replication, source, target, to) as compare:
+            yield compare
 
     def _databases(self, phase: Phase) -> tuple[str, str]:
         """The monolith's and the service's database, with passwords. The phase must have tables."""

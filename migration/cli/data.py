@@ -139,7 +139,9 @@ def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
         out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
         out.print("Carry them out with --repair --apply.")
         return
-    out.print(f"{mended['applied']} repairs applied, {mended['skipped']} skipped: their row had changed.")
+    out.print(f"{mended['applied']} repairs applied.")
+    if mended["skipped"]:
+        out.print(f"{mended['skipped']} were skipped, because their row had changed meanwhile.")
     for failure in mended["failed"]:
         out.print(f"  refused {failure}", style="red", markup=False)
     for file in mended["undo"]:

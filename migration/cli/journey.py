@@ -32,7 +32,7 @@ def ramp(
     phase: PhaseName,
     reads: Annotated[str, typer.Option(help="Percent of the reads that the service answers.")],
     writes: Annotated[
-        str | None, typer.Option(help="Percent of the routing keys whose writes it takes.")
+        str | None, typer.Option(help="Percent of the routing keys whose writes it takes: 0 in this version.")
     ] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,

@@ -4,11 +4,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import tomlkit
 
 from flags.side import Side
 from migration.demo.errors import DemoError
@@ -18,8 +17,10 @@ from migration.wiring import Wiring
 
 PHASE = "search"
 """The phase of the reference plan that the demo moves."""
+PASSWORD = "seeded-password"  # noqa: S105 - as `python -m monolith.seed` gives it
+"""Of the generated users."""
 _SETTLE_SECONDS = 60.0
-PASSWORD = "seeded-password"  # noqa: S105 - of the generated users, as `python -m monolith.seed` prints it
+_START_SECONDS = 60.0
 _SECRETS = {
     "MONOLITH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
     "SEARCH_JWT_SECRET": "a-secret-for-the-length-of-one-demo-only",
@@ -57,6 +58,8 @@ class Environment:
                 f"the reference monolith is not in {checkout}. The demo runs from a checkout of "
                 "strangler-fig: `git clone` it and run `make demo` there."
             )
+        if any(find_spec(module) is None for module in ("locust", "tomlkit")):
+            raise DemoError("the demo needs its extra: `pip install 'strangler-fig[demo]'`.")
         self.directory = directory
         self.plan_file = directory / "strangler.toml"
         self.history = directory / "history.jsonl"
@@ -73,9 +76,9 @@ class Environment:
         with ExitStack() as stack:
             self._stack = stack
             self.databases = self._databases()
-            self._start_applications()
             self._write_plan()
-            self._start_toolkit()
+            self._seed()
+            self._start()
             self._stack = stack.pop_all()
         return self
 
@@ -133,7 +136,7 @@ class Environment:
             *(f"sqlite:///{self.directory / name}.db" for name in ("monolith", "search", "control"))
         )
 
-    def _start_applications(self) -> None:
+    def _seed(self) -> None:
         seed = self._run(
             "seed",
             [
@@ -143,16 +146,23 @@ class Environment:
         )
         if seed.wait(120) != 0:
             raise DemoError(f"the monolith's data could not be made:\n{seed.output()}")
-        for name, module, port, database in (
-            ("monolith", "monolith", self._monolith_port, self.databases.monolith),
-            ("service", "extracted.search", self._service_port, self.databases.service),
-        ):
-            server = self._run(
-                name, [sys.executable, "-m", module, "--port", str(port), "--database", database]
-            )
-            server.wait_for_port(port, 60)
+
+    def _start(self) -> None:
+        """All at once, but for the relay: it wants the applications' tables."""
+        monolith = self._application("monolith", "monolith", self._monolith_port, self.databases.monolith)
+        service = self._application("service", "extracted.search", self._service_port, self.databases.service)
+        facade = self._run("facade", [*_STRANGLER, "serve", "--plan", str(self.plan_file), "--workers", "2"])
+        monolith.wait_for_port(self._monolith_port, _START_SECONDS)
+        service.wait_for_port(self._service_port, _START_SECONDS)
+        facade.wait_for_http(f"{self.admin_url}/-/readyz", _START_SECONDS)
+        self._relay = self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
+
+    def _application(self, name: str, module: str, port: int, database: str) -> Process:
+        return self._run(name, [sys.executable, "-m", module, "--port", str(port), "--database", database])
 
     def _write_plan(self) -> None:
+        import tomlkit  # noqa: PLC0415 - of the extra `demo`, which no other command needs
+
         plan = tomlkit.parse((self._checkout / "deploy" / "reference.toml").read_text())
         monolith, facade, control = (
             plan.setdefault(name, tomlkit.table()) for name in ("monolith", "facade", "control")
@@ -167,11 +177,6 @@ class Environment:
                 url=f"http://127.0.0.1:{self._service_port}", database=self.databases.service
             )
         self.plan_file.write_text(tomlkit.dumps(plan))
-
-    def _start_toolkit(self) -> None:
-        facade = self._run("facade", [*_STRANGLER, "serve", "--plan", str(self.plan_file), "--workers", "2"])
-        facade.wait_for_http(f"{self.admin_url}/-/readyz", 60)
-        self._relay = self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
 
     def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
         return self._stack.enter_context(

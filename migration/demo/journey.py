@@ -1,7 +1,7 @@
 """The demo's journey: one phase from off to complete, with a rollback and a second cutover on the way."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from migration.checking import CheckReport, check_phase

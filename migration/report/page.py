@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-DASH = "–"  # noqa: RUF001 - an en dash is meant
+DASH = "–"
 """What stands where there is no figure."""
 
 

@@ -15,6 +15,7 @@ from migration.demo.environment import PASSWORD, Databases
 from migration.demo.lookup import saved_searches
 
 WORDS = ("report", "invoice", "alpha", "north", "legacy", "plan", "error", "summary")
+_PACE_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -64,7 +65,13 @@ class Person:
 
     def _send(self, method: str, path: str, ref: str) -> None:
         name = f"search {uuid.uuid4().hex[:12]}"
-        body = {"name": name, "query": "report", "filters": {"é": [1, None]}, "threshold": "12.50", "client_ref": ref}
+        body = {
+            "name": name,
+            "query": "report",
+            "filters": {"é": [1, None]},
+            "threshold": "12.50",
+            "client_ref": ref,
+        }
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.TransportError as error:
@@ -83,7 +90,7 @@ class Person:
 class Crowd:
     """Some people, each in a thread of their own; a ``with`` block lets them write."""
 
-    def __init__(self, url: str, size: int = 3) -> None:
+    def __init__(self, url: str, size: int = 2) -> None:
         self.people = [Person(number, url) for number in range(1, size + 1)]
         self._reader = Person(size + 1, url)
         self._leaving = threading.Event()
@@ -145,8 +152,10 @@ class Crowd:
             if list(rows.get(ref, ())) != [name]
         ]
         names = {name for of_ref in rows.values() for name in of_ref}
-        return found + [f"{each} was refused, and is there" for each in self.refused if each in {*rows, *names}]
+        return found + [
+            f"{each} was refused, and is there" for each in self.refused if each in {*rows, *names}
+        ]
 
     def _write(self, person: Person) -> None:
-        while not self._leaving.wait(0.02):
+        while not self._leaving.wait(_PACE_SECONDS):
             person.write()

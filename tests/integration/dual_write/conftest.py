@@ -80,7 +80,8 @@ class Database:
             "UNION ALL SELECT 'trigger', tgname, tgenabled::text FROM pg_trigger "
             "UNION ALL SELECT 'function', proname, nspname FROM pg_proc AS p JOIN pg_namespace AS n "
             "ON n.oid = p.pronamespace WHERE nspname NOT IN ('pg_catalog', 'information_schema') "
-            "UNION ALL SELECT 'schema', nspname, '' FROM pg_namespace WHERE left(nspname, 3) <> 'pg_' ORDER BY 1, 2, 3"
+            "UNION ALL SELECT 'schema', nspname, '' FROM pg_namespace WHERE left(nspname, 3) <> 'pg_' "
+            "ORDER BY 1, 2, 3"
         )
 
 

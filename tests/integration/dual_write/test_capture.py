@@ -28,7 +28,8 @@ def test_blob_real_and_mixed_keys_without_rowid(sqlite_pair: Pair) -> None:
     sqlite_pair.monolith.run("INSERT INTO things VALUES (x'00ff', 'backfilled')")
     replication = sqlite_pair.started(mapped("things", ("k",), "v"))
     sqlite_pair.monolith.run(
-        "INSERT INTO things VALUES (x'', 1), ('text', 2.5), (7, x'01'), (0.1, NULL), (1e300, 'big'), ('7', 's')",
+        "INSERT INTO things VALUES (x'', 1), ('text', 2.5), (7, x'01'), (0.1, NULL), (1e300, 'big')",
+        "INSERT INTO things VALUES ('7', 's')",
         "UPDATE things SET v = 'changed' WHERE k = x'00ff'",
         "UPDATE things SET k = x'aa' WHERE k = 7",
         "DELETE FROM things WHERE k = '7'",
@@ -74,9 +75,10 @@ def test_upserts_rollbacks_and_the_monoliths_last_row_id(sqlite_pair: Pair) -> N
         connection.exec_driver_sql(
             "INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET n = excluded.n"
         )
-    with pytest.raises(ZeroDivisionError), sqlite_pair.monolith.transaction() as run:
+    with sqlite_pair.monolith.transaction() as run:
+        run("SAVEPOINT s")
         run("INSERT INTO t VALUES (2, 0)")
-        raise ZeroDivisionError
+        run("ROLLBACK TO s")
     assert settle(replication) == 2
     assert sqlite_pair.rows(Side.SERVICE, "t", "id, n") == [(1, 6)]
 
@@ -154,8 +156,9 @@ def shop(postgresql_pair: Pair) -> tuple[Pair, Replication]:
         'CREATE SCHEMA "Shop"',
         "CREATE TYPE mood AS ENUM ('ok', 'bad')",
         "CREATE DOMAIN amount AS numeric CHECK (VALUE >= 0)",
-        'CREATE TABLE "Shop"."Order" ("Id" uuid, at timestamptz, kind mood, tags text[], doc jsonb, raw bytea, '
-        'price amount, span interval, twice numeric GENERATED ALWAYS AS (price * 2) STORED, PRIMARY KEY ("Id", at))',
+        'CREATE TABLE "Shop"."Order" ("Id" uuid, at timestamptz, kind mood, tags text[], doc jsonb, '
+        "raw bytea, price amount, span interval, twice numeric GENERATED ALWAYS AS (price * 2) STORED, "
+        'PRIMARY KEY ("Id", at))',
     )
     mapping = mapped("Shop.Order", ("Id", "at"), "kind", "tags", "doc", "raw", "price", "span")
     return postgresql_pair, postgresql_pair.started(mapping)
@@ -211,7 +214,8 @@ def test_partitions_and_copy(postgresql_pair: Pair) -> None:
     postgresql_pair.monolith.run(
         "INSERT INTO logs_2024 VALUES (4, '2024-07-01', 'direct')",
         "UPDATE logs SET day = '2025-02-02' WHERE id = 1",
-        "INSERT INTO logs VALUES (3, '2025-06-01', 'x') ON CONFLICT (id, day) DO UPDATE SET body = 'upserted'",
+        "INSERT INTO logs VALUES (3, '2025-06-01', 'x') "
+        "ON CONFLICT (id, day) DO UPDATE SET body = 'upserted'",
     )
     settle(replication)
     postgresql_pair.assert_equal("logs")

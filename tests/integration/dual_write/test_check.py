@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_write.check import recheck_keys, run_check
+from dual_write.check import Recheck, run_check
 from dual_write.check_result import FindingKind
 from dual_write.errors import CheckFailed, SchemaError, UnreachableError
 from dual_write.mapping import Column, TableFlow
@@ -52,10 +52,10 @@ def test_exactly_the_planted_differences_are_found(engines, key):
         assert sorted(found.values()) == sorted(expected.values())
         assert result.rows == len(held)
         assert result.clean == (not expected)
-        named = [
-            each.kind.value
-            for each in recheck_keys(source, target, flow(made), [one.key for one in result.findings])
-        ]
+        with Recheck(source, target, [flow(made)]) as again:
+            named = [
+                each.kind.value for each in again.findings(flow(made), [one.key for one in result.findings])
+            ]
         assert sorted(named) == sorted(kind for kind, _ in expected.values())
 
     planted()

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from dual_write.adapter import Session
 from dual_write.channel import Channel
 from dual_write.errors import FencedError
 from dual_write.relay import Relay
+from dual_write.rows import Session
 from flags.side import Side
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
 
@@ -163,7 +163,10 @@ def test_a_relay_survives_the_absence_of_its_database(postgresql_pair: Pair) -> 
     postgresql_pair.monolith.run("INSERT INTO t VALUES (1, 'a')")
     thread.start()
     assert replication.settle(Side.SERVICE, 10.0)
-    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    terminate = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
     postgresql_pair.service.query(terminate)
     postgresql_pair.monolith.run("INSERT INTO t VALUES (2, 'b')")
     replication.dispose()

@@ -48,7 +48,8 @@ class Journey(RuleBasedStateMachine):
         mail = f"{word}{key}".replace("'", "''")
         with suppress(sa.exc.IntegrityError):  # the writer's own constraint, once mails were exchanged
             self.write(
-                f"INSERT INTO parents VALUES ({key}, '{mail}') ON CONFLICT (id) DO UPDATE SET mail = excluded.mail"
+                f"INSERT INTO parents VALUES ({key}, '{mail}') "
+                "ON CONFLICT (id) DO UPDATE SET mail = excluded.mail"
             )
 
     @rule(key=KEYS, other=KEYS)
@@ -149,7 +150,8 @@ class Journey(RuleBasedStateMachine):
 def test_i2_every_journey_ends_equal(pair: Pair) -> None:
     pair.define(
         "CREATE TABLE parents (id INTEGER PRIMARY KEY, mail TEXT UNIQUE)",
-        "CREATE TABLE children (pid INTEGER REFERENCES parents, name TEXT, body TEXT, PRIMARY KEY (pid, name))",
+        "CREATE TABLE children (pid INTEGER REFERENCES parents, name TEXT, body TEXT, "
+        "PRIMARY KEY (pid, name))",
     )
     run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it untyped
         lambda: Journey(pair),

@@ -7,7 +7,10 @@ from dual_write.errors import FencedError
 from flags.side import Side
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
 
-ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price NUMERIC(10,2), at TIMESTAMP, ok BOOLEAN, raw BLOB)"
+ITEMS = (
+    "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price NUMERIC(10,2), at TIMESTAMP, "
+    "ok BOOLEAN, raw BLOB)"
+)
 POSTGRESQL = {"BLOB": "bytea"}
 MAPPING = mapped("items", ("id",), "name", "price", "at", "ok", "raw")
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from migration.plan import Plan
 from migration.procedure import Observer, unobserved
 from migration.reconcile import TICK_SECONDS, Reconciler
 from migration.stages import Stage
-from migration.transitions import Controller
+from migration.transitions import Controller, Recheck
 from migration.workers import ControlSnapshots, ControlWorkers
 
 PHASE = "search"
@@ -190,7 +190,7 @@ class World:
         *,
         fail: Callable[[str], None] = lambda _: None,
         observer: Observer = unobserved,
-        recheck: Callable[[str, Replication, Side, float], Sequence[str]] | None = None,
+        recheck: Recheck | None = None,
         **plan: Any,
     ) -> None:
         self.plan = write_plan(directory, **plan)

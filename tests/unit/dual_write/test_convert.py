@@ -1,8 +1,8 @@
 import pytest
 
-from dual_write.adapter import TypeName
 from dual_write.convert import converter
 from dual_write.errors import SchemaError
+from dual_write.rows import TypeName
 
 
 def to_postgresql(type_: str, value: object) -> object:

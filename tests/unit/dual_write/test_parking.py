@@ -20,8 +20,10 @@ def test_the_wait_has_a_limit() -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ('duplicate key value violates unique constraint "u"\nDETAIL:  Key (mail)=(a@b.c) already exists.',)
-        + ('duplicate key value violates unique constraint "u"',),
+        (
+            'duplicate key value violates unique constraint "u"\nDETAIL:  Key (mail)=(a@b.c) already exists.',
+            'duplicate key value violates unique constraint "u"',
+        ),
         ('invalid input syntax for type integer: "secret"', 'invalid input syntax for type integer: "***"'),
         ("UNIQUE constraint failed: t.mail", "UNIQUE constraint failed: t.mail"),
         ("", "ValueError"),

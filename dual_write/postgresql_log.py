@@ -1,0 +1,91 @@
+"""PostgreSQL's change log and versions.
+
+Entries are read in the order of (transaction id, number) up to the horizon: the oldest transaction that is
+still open. What a cursor has passed, nothing can commit in front of.
+"""
+
+from collections.abc import Sequence
+
+from dual_write.adapter import Adapter, Change, Position
+from dual_write.rows import Session
+
+_BEHIND = "stream = ? AND (xid, id) > (?::text::xid8, ?) AND id > ?"
+
+
+class PostgreSQLLog(Adapter):
+    """The part of the adapter that reads and keeps the log."""
+
+    def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        return self._read(
+            session,
+            f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT ?",
+            *_bound(stream, position),
+            limit,
+        )
+
+    def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        return self._read(session, f"WHERE {_BEHIND} ORDER BY id LIMIT ?", *_bound(stream, position), limit)
+
+    def _read(self, session: Session, condition: str, *values: object) -> list[Change]:
+        rows = session.execute(
+            f"SELECT xid::text::bigint, id, tbl, key FROM strangler.change {condition}", *values
+        )
+        return [Change(*row) for row in rows]
+
+    def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
+        [(count, age)] = session.execute(
+            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 "
+            f"FROM strangler.change WHERE {_BEHIND}",
+            *_bound(stream, position),
+        )
+        return count, max(0.0, age)
+
+    def horizon_seconds(self, session: Session) -> float:
+        [(age,)] = session.execute(
+            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8 "
+            "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return max(0.0, float(age))
+
+    def purge(self, session: Session, stream: str, position: Position) -> int:
+        [(count,)] = session.execute(
+            "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
+            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) RETURNING 1) SELECT count(*) FROM gone",
+            *_bound(stream, position),
+        )
+        return int(count)
+
+    def forget(self, session: Session, stream: str) -> None:
+        session.execute("DELETE FROM strangler.change WHERE stream = ?", stream)
+
+    def claim(
+        self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
+    ) -> set[str]:
+        keys, sequences, deleted = (list(column) for column in zip(*entries, strict=True))
+        rows = session.execute(
+            "INSERT INTO strangler.version AS v SELECT ?::text, ?::text, n.key, ?::bigint, n.seq, n.deleted "
+            "FROM unnest(?::text[], ?::bigint[], ?::boolean[]) AS n(key, seq, deleted) ORDER BY n.key "
+            "ON CONFLICT (stream, tbl, key) DO UPDATE "
+            "SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq, deleted = EXCLUDED.deleted "
+            "WHERE (v.epoch, v.seq) < (EXCLUDED.epoch, EXCLUDED.seq) RETURNING v.key",
+            stream,
+            table,
+            epoch,
+            keys,
+            sequences,
+            deleted,
+        )
+        return {key for (key,) in rows}
+
+    def versioned(self, session: Session, stream: str, table: str, keys: Sequence[str]) -> set[str]:
+        rows = session.execute(
+            "SELECT key FROM strangler.version WHERE stream = ? AND tbl = ? AND key = ANY(?::text[])",
+            stream,
+            table,
+            list(keys),
+        )
+        return {key for (key,) in rows}
+
+
+def _bound(stream: str, position: Position) -> tuple[object, ...]:
+    return stream, str(position.xid), position.id, position.floor
