@@ -18,9 +18,9 @@ _HEAD = """\
 
 <!-- Made from the commands: python -m tests.acceptance.cli_reference > docs/reference/cli.md -->
 
-Every command takes `--plan FILE` (default `strangler.toml`, or `STRANGLER_PLAN` of the environment) and `--json`,
-which prints one JSON document instead of text, errors included; where the table below says otherwise, that holds.
-`PHASE` is the name of a phase of the plan.
+Every command takes `--plan FILE` (default `strangler.toml`, or `STRANGLER_PLAN` of the environment), and
+`--json`, which prints one JSON document instead of text, errors included. Exceptions: `demo` makes a plan
+of its own, and its `--json` names a file; `flags export` prints JSON anyway. `PHASE` is a phase's name.
 
 | exit code | meaning |
 |---|---|

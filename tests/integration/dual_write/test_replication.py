@@ -133,3 +133,19 @@ def test_i10_accounts_balance(items: Pair) -> None:
     settle(replication)
     accounts = replication.accounts(Side.SERVICE)
     assert (accounts.captured, accounts.applied, accounts.pending, accounts.parked) == (4, 4, 0, 0)
+
+
+def test_sqlite_in_wal_mode(sqlite_pair: Pair) -> None:
+    """A reader of the source, held open, sees its own state; changes and switches go on beside it."""
+    for side in Side:
+        sqlite_pair[side].query("PRAGMA journal_mode = WAL")
+    sqlite_pair.define(ITEMS)
+    replication = sqlite_pair.started(MAPPING)
+    with sqlite_pair.monolith.transaction() as reader:
+        reader("BEGIN")
+        reader("SELECT * FROM items")
+        sqlite_pair.monolith.run("INSERT INTO items (id, name) VALUES (1, 'a')")
+        switch(replication, Side.SERVICE, 2)
+        sqlite_pair.service.run("UPDATE items SET name = 'b'")
+        settle(replication, Side.MONOLITH)
+    sqlite_pair.assert_equal("items")

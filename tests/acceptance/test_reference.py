@@ -1,0 +1,123 @@
+"""The reference says what the program has: each command with its options, each key of the plan."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from migration.gates import CheckFact, Facts, Limits, gates
+from migration.plan import Plan
+from migration.plan_sections import (
+    ColumnRule,
+    Control,
+    Facade,
+    Flags,
+    Gates,
+    Monolith,
+    Phase,
+    Route,
+    Service,
+    Shadow,
+    Table,
+    Timeouts,
+)
+from migration.stages import TRANSITIONS, Stage
+from tests.acceptance import cli_reference
+from tests.acceptance.pages import REPOSITORY, section
+
+REFERENCE = REPOSITORY / "docs" / "reference"
+SECTIONS: dict[str, type[BaseModel]] = {
+    "[monolith]": Monolith,
+    "[control]": Control,
+    "[facade]": Facade,
+    "[facade.timeouts]": Timeouts,
+    "[flags]": Flags,
+    "[[phases]]": Phase,
+    "[phases.service]": Service,
+    "phases.routes": Route,
+    "[[phases.tables]]": Table,
+    "phases.tables.columns": ColumnRule,
+    "[phases.shadow]": Shadow,
+    "[phases.gates]": Gates,
+}
+
+FACTS = Facts(
+    phase="items",
+    moves_data=True,
+    reads=True,
+    backfilled=True,
+    lag_changes=0,
+    lag_seconds=0.0,
+    parked=0,
+    trouble=None,
+    check=CheckFact(clean=True, rows=1, findings=0, age_seconds=0.0),
+    compared=100,
+    matched=100,
+    workers=2,
+    late_workers=(),
+    irreversible=None,
+)
+
+
+def test_the_command_line_is_described_as_it_is() -> None:
+    """To mend: python -m tests.acceptance.cli_reference > docs/reference/cli.md"""
+    assert (REFERENCE / "cli.md").read_text(encoding="utf-8") == cli_reference.page()
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_each_key_of_the_plan_is_described_with_its_default(title: str) -> None:
+    said = dict(_rows(section(REFERENCE / "plan.md", title)))
+    fields = SECTIONS[title].model_fields
+    assert set(said) == set(fields)
+    for name, field in fields.items():
+        if name == "service" and title == "[[phases.tables]]":
+            continue  # its default is another key's value
+        assert said[name] == _default(field.default), f"{title} {name}"
+
+
+def test_no_section_of_the_plan_is_left_out() -> None:
+    described: set[type[BaseModel]] = {*SECTIONS.values(), Plan}
+    for model in described:
+        for field in model.model_fields.values():
+            assert set(_models(field.annotation)) <= described, f"{model.__name__}: {field}"
+
+
+def test_each_move_and_each_gate_is_described() -> None:
+    page = REFERENCE / "stages-and-gates.md"
+    moves = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(page, "Moves"), re.MULTILINE)
+    assert set(moves) == {(str(move.source), str(move.target)) for move in TRANSITIONS}
+    asked = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(page, "Gates"), re.MULTILINE))
+    by_gate: dict[str, list[str]] = {}
+    for target in Stage:
+        for gate in gates(target, FACTS, Limits()):
+            by_gate.setdefault(gate.name, []).append(f"`{target}`")
+    assert {name: stages.split(", ") for name, stages in asked.items()} == by_gate
+
+
+def _rows(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        if found := re.fullmatch(r"\| `(\w+)` \|.*\| ?([^|]*?) ?\|", line):
+            yield found[1], found[2]
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        return ""
+    if value is None:
+        return "–"
+    if isinstance(value, tuple | dict):
+        return ", ".join(f"`{each}`" for each in value) or "none"
+    text = getattr(value, "value", value)
+    return f"`{str(text).lower() if isinstance(text, bool) else text}`"
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models(inner)
