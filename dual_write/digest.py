@@ -132,7 +132,7 @@ class Streamed:
                 return
 
     def _keyed(self, rows: Rows, after: Key | None) -> dict[Key, Row]:
-        keyed = {self._pair.columns.key_of(row): row for row in rows}
+        keyed: dict[Key, Row] = {self._pair.columns.key_of(row): row for row in rows}
         try:
             ascending = after is None or not keyed or after < next(iter(keyed))
             ascending = ascending and all(one < other for one, other in pairwise(keyed))
@@ -153,7 +153,7 @@ def suspects(
     """The keys that only one side has, or under which the two rows differ."""
     return tuple(
         key
-        for key in source | target
+        for key in {**source, **target}
         if key not in source or key not in target or columns.differing(source[key], target[key])
     )
 

@@ -1,6 +1,5 @@
 """A phase's consistency check: every table, in the direction in which its owner's rows flow."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +78,9 @@ def check_phase(
         raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
     report = CheckReport(phase, results)
     if table is None:
-        Observations(wiring.control).add_check(_run(report))
+        with wiring.control.read() as connection:
+            started = wiring.control.now(connection) - report.seconds
+        Observations(wiring.control).add_check(_run(report, started))
     return report
 
 
@@ -119,14 +120,14 @@ def _compare(
         )
 
 
-def _run(report: CheckReport) -> CheckRun:
+def _run(report: CheckReport, started: float) -> CheckRun:
     return CheckRun(
         phase=report.phase,
         clean=report.clean,
         rows=report.rows,
         findings=len(report.findings) + sum(result.undecided for _, result in report.results),
         covers="; ".join(result.covers for _, result in report.results) or "no tables",
-        started=time.time() - report.seconds,
+        started=started,
         seconds=report.seconds,
         detail=report.to_json(),
     )

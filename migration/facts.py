@@ -7,11 +7,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from dual_write.errors import DataError, MappingError
 from dual_write.replication import Lag, Replication
 from flags.side import Side
+from flags.store import EmbeddedStore
 from migration.control import Control
 from migration.errors import WorkersLate
 from migration.evidence import shadow_summary
 from migration.gates import CheckFact, Facts, Limits
-from migration.observations import Observations
+from migration.journal import Journal
+from migration.moves import Installation
+from migration.observations import CheckRun, Observations
 from migration.plan import Phase, Route
 from migration.stages import PhaseRecord, Stage
 from migration.workers import ControlWorkers
@@ -44,7 +47,7 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
             trouble = None
         except (DataError, SQLAlchemyError) as error:
             trouble = f"{error}."
-    check = Observations(control).last_check(phase.name)
+    check = _last_check(control, phase.name)
     shadow = shadow_summary(control, phase.name, record.evidence_since).total
     workers = ControlWorkers(control)
     return Facts(
@@ -61,6 +64,7 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
         else CheckFact(check[0].clean, check[0].rows, check[0].findings, check[1]),
         compared=shadow.compared,
         matched=shadow.matched,
+        mirrored=EmbeddedStore(control.engine).snapshot().share(f"{phase.name}.shadow"),
         workers=len(workers.live_workers()),
         late_workers=_late(control, workers),
         irreversible=None if replication is None else _irreversible(replication),
@@ -70,6 +74,15 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
 def _reads(route: Route) -> bool:
     by_method = "read" if route.method in {"GET", "HEAD", "OPTIONS", "*"} else "write"
     return not route.retired and (route.kind or by_method) == "read"
+
+
+def _last_check(control: Control, phase: str) -> tuple[CheckRun, float] | None:
+    """The latest check of what is installed now: an earlier installation's rows say nothing about it."""
+    check = Observations(control).last_check(phase)
+    installed = Journal(control).last(phase, Installation.kind, limit=1)
+    if check is None or (installed and check[0].started < installed[0].started):
+        return None
+    return check
 
 
 def _late(control: Control, workers: ControlWorkers) -> tuple[str, ...]:

@@ -48,4 +48,9 @@ class FlagDesk:
 
     def import_(self, document: Mapping[str, Any]) -> int:
         """Create or replace flags from a document in Unleash's format. Raises FlagError."""
-        return self._flags.import_(document, self._actor)
+        before = {flag.name: flag.share for flag in self._flags.list()}
+        revision = self._flags.import_(document, self._actor)
+        after = {flag.name: flag.share for flag in self._flags.list()}
+        with self._control.write() as connection:
+            self._control.audit(connection, self._actor, "flags imported", before, after)
+        return revision

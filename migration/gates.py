@@ -43,7 +43,8 @@ class Facts:
     ``moves_data`` and ``reads`` say whether it has tables and read routes at all. ``lag_*`` is None when it
     cannot be read; ``trouble`` says why. ``late_workers`` serve an older revision than the current one or
     are degraded. ``compared`` and ``matched`` count shadow comparisons since the phase last entered the
-    stage shadow. ``irreversible`` says why the phase's rows could not be carried back.
+    stage shadow; ``mirrored`` is the share of reads that is mirrored now, in ‱. ``irreversible`` says why
+    the phase's rows could not be carried back.
     """
 
     phase: str
@@ -57,6 +58,7 @@ class Facts:
     check: CheckFact | None
     compared: int
     matched: int
+    mirrored: int
     workers: int
     late_workers: Sequence[str]
     irreversible: str | None
@@ -122,12 +124,12 @@ def _check(facts: Facts, limits: Limits) -> GateVerdict:
 
 def _match(facts: Facts, limits: Limits) -> GateVerdict:
     if facts.compared < limits.min_samples:
-        return GateVerdict(
-            "shadow",
-            False,
-            f"only {facts.compared} of at least {limits.min_samples} reads were compared.",
-            "Wait for more traffic in the stage shadow, or lower gates.min_samples in the plan.",
-        )
+        remedy = "Wait for more traffic in the stage shadow, or lower gates.min_samples in the plan."
+        reason = f"only {facts.compared} of at least {limits.min_samples} reads were compared."
+        if not facts.mirrored:
+            reason += " None is mirrored now."
+            remedy = f"Run `strangler flags set {facts.phase}.shadow 100`."
+        return GateVerdict("shadow", False, reason, remedy)
     rate = facts.matched / facts.compared if facts.compared else 1.0
     reason = f"{facts.matched} of {facts.compared} compared reads agree ({rate:.2%})"
     if rate < limits.min_match_rate:

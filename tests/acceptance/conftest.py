@@ -16,12 +16,14 @@ SIZE = Size(resources=300, users=10)
 def environments(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Environment]]:
-    """Gives the module's environment on ``sqlite`` or ``postgresql``, started when first asked for."""
+    """Gives the module's environment on ``sqlite`` or ``postgresql``; asking for the other ends it."""
     running: dict[str, Environment] = {}
     with ExitStack() as stack:
 
         def environment(engine: str) -> Environment:
             if engine not in running:
+                running.clear()
+                stack.close()
                 if engine == "postgresql":
                     request.getfixturevalue("postgresql_server")  # skips where there is none
                 directory: Path = tmp_path_factory.mktemp(engine)

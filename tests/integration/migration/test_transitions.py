@@ -35,8 +35,8 @@ def shares(world: World) -> tuple[int, int]:
 
 def test_the_whole_way_there(world) -> None:
     here = world()
-    here.checked()
     assert here.controller.sync(PHASE, lambda _: None, lambda: False) is True
+    here.checked()
     assert here.control.phase(PHASE).stage is Stage.DUAL_WRITE
     data = here.data.read()
     assert data["installed"]
@@ -59,6 +59,17 @@ def test_the_whole_way_there(world) -> None:
     assert list(data["guards"]) == ["monolith"]
     assert not data["installed"]
     assert not any(inbox["open"] for inbox in data["inboxes"].values())
+
+
+def test_a_check_of_an_earlier_installation_opens_no_gate(world) -> None:
+    here = world()
+    here.reach(Stage.SHADOW)
+    here.controller.rollback(PHASE)
+    here.controller.rollback(PHASE)
+    here.controller.sync(PHASE, lambda _: None, lambda: False)
+    here.controller.advance(PHASE)
+    with pytest.raises(GateClosed, match="the two sides were never compared"):
+        here.controller.advance(PHASE)
 
 
 @pytest.mark.parametrize(

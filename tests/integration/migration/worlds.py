@@ -11,6 +11,7 @@ from typing import Any
 
 from dual_write.errors import DataError, FencedError
 from dual_write.mapping import TableMapping
+from dual_write.parking import Parked
 from dual_write.replication import Accounts, BackfillProgress, Lag, Replication
 from facade.ports import WorkerStatus
 from facade.routes import RouteTable
@@ -121,6 +122,9 @@ class FileReplication(Replication):
     def accounts(self, to: Side) -> Accounts:
         return Accounts(0, 0, 0, 0)
 
+    def parked(self, to: Side) -> list[Parked]:
+        return []
+
     def guard(self, side: Side, owner: Side, epoch: int, lock_timeout: float) -> None:
         with self._call(f"guard {side}") as state:
             state["guards"][side] = {"owner": owner, "epoch": epoch}
@@ -211,9 +215,9 @@ class World:
 
     def reach(self, stage: Stage) -> None:
         """Walk to a stage by the ordinary moves."""
-        self.checked()
         if stage is not Stage.OFF:
             self.controller.sync(PHASE, lambda _: None, lambda: False)
+        self.checked()
         while self.control.phase(PHASE).stage is not stage:
             self.controller.advance(PHASE)
 

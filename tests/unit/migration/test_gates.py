@@ -21,6 +21,7 @@ GOOD = Facts(
     check=CheckFact(clean=True, rows=10, findings=0, age_seconds=5.0),
     compared=200,
     matched=200,
+    mirrored=10_000,
     workers=2,
     late_workers=(),
     irreversible=None,
@@ -86,3 +87,10 @@ def test_more_agreement_never_closes_the_shadow_gate(compared, matched, samples,
 
     if verdict(compared, matched):
         assert verdict(compared + 1, matched + 1)
+
+
+def test_a_killed_shadow_flag_is_named_by_the_gate() -> None:
+    verdicts = gates(Stage.RAMP, replace(GOOD, compared=3, matched=3, mirrored=0), Limits())
+    (shadow,) = [each for each in verdicts if not each.open]
+    assert "None is mirrored now" in shadow.reason
+    assert shadow.remedy == "Run `strangler flags set search.shadow 100`."

@@ -236,12 +236,12 @@ def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
         "50.00 %",
         "99.99 %",
         "100 %",
-        "–",  # noqa: RUF001 - the page's own dash
+        "–",
     ]
 
 
 def test_figures_have_units() -> None:
-    assert (ms(1.26), ms(1234.5), ms(None)) == ("1.3 ms", "1,234 ms", "–")  # noqa: RUF001 - as above
+    assert (ms(1.26), ms(1234.5), ms(None)) == ("1.3 ms", "1,234 ms", "–")
     assert (span(1), span(90), span(7200), span(200_000)) == ("1 second", "90 seconds", "2 hours", "2 days")
 
 
