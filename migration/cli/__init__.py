@@ -6,7 +6,6 @@ import sys
 from rich.markup import escape
 
 from migration.cli.app import app
-from migration.cli.failure import describe, document, exit_code
 from migration.cli.output import err, print_json
 
 
@@ -20,6 +19,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("STRANGLER_DEBUG"):
             raise
+        # Knowing every kind of error takes importing the whole toolkit: not for a command that succeeds.
+        from migration.cli.failure import describe, document, exit_code  # noqa: PLC0415
+
         err.print(f"[bold red]error:[/] {escape(describe(error))}")
         if "--json" in sys.argv:
             print_json(document(error))

@@ -20,6 +20,12 @@ from migration.workers import ControlWorkers
 
 app = typer.Typer(help="The percentages: list, set, kill, import, export.", no_args_is_help=True)
 
+
+def register(root: typer.Typer) -> None:
+    """Add the commands, under ``flags``."""
+    root.add_typer(app, name="flags")
+
+
 FlagName = Annotated[str, typer.Argument(metavar="FLAG", help="As in search.reads.", show_default=False)]
 _PATIENCE_SECONDS = 2.0
 
