@@ -56,6 +56,7 @@ FACTS = Facts(
     check=CheckFact(clean=True, rows=1, findings=0, age_seconds=0.0),
     compared=100,
     matched=100,
+    mirrored=10_000,
     workers=2,
     late_workers=(),
     irreversible=None,
