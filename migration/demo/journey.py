@@ -19,11 +19,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """One fenced switch: where the writes went, and when it began and ended (seconds since 1970)."""
+    """One fenced switch: where the writes went, when it began and ended (seconds since 1970), and for how
+    many seconds writes would have been held."""
 
     to: str
     began: float
     ended: float
+    held: float
 
 
 @dataclass(slots=True)
@@ -103,7 +105,8 @@ class Journey:
         if moved.held_seconds is not None:
             ended = time.time()
             to = "service" if moved.target is Stage.LIVE else "monolith"
-            self.travelled.switches.append(Switched(to, began or ended - moved.held_seconds, ended))
+            began = began or ended - moved.held_seconds
+            self.travelled.switches.append(Switched(to, began, ended, moved.held_seconds))
             pause = f", writes waited {moved.held_seconds * 1000:.0f} ms"
         self._tell(f"{moved.source} → {moved.target}{pause}")
         self._entered(moved.target)

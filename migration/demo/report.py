@@ -77,7 +77,10 @@ def _writes(history: History, databases: Databases) -> tuple[Verdict, list[str]]
 
 
 def _switch(switch: Switched, requests: Sequence[Request]) -> dict[str, Any]:
-    """How long the phase's writes that met the switch took, and how many of them failed."""
+    """How long the phase's writes that met the switch took, and how many of them failed.
+
+    A switch may be over before anybody writes; its pause is then how long a write would have been held.
+    """
     met = [
         request
         for request in requests
@@ -86,9 +89,10 @@ def _switch(switch: Switched, requests: Sequence[Request]) -> dict[str, Any]:
         and request.name.split()[0] in _WRITE_METHODS
         and "/search/saved" in request.name
     ]
+    pauses = [request.ms for request in met] or [switch.held * 1000]
     return {
         "to": switch.to,
-        "pause_ms_p99": percentiles([request.ms for request in met])["p99"],
+        "pause_ms_p99": percentiles(pauses)["p99"],
         "errors": sum(request.error is not None for request in met),
         "writes": len(met),
     }

@@ -56,8 +56,8 @@ class Pair:
         return Replication(phase, *self.urls.values(), mappings)
 
     def reach(self, stage: Stage) -> None:
-        add_clean_check(self.control)
         assert self.controller.sync(PHASE, lambda _: None, lambda: False)
+        add_clean_check(self.control)
         while self.control.phase(PHASE).stage is not stage:
             self.controller.advance(PHASE)
 
