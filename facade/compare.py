@@ -9,13 +9,15 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from facade.compare_decode import NotJsonError, decode
 from facade.compare_headers import Headers, compare_header, is_json, values_of
-from facade.compare_json import NotJsonError, compare_json, decode
-from facade.compare_paths import compile_paths
+from facade.compare_json import compare_json
+from facade.compare_rules import Place, Rule, RuleKind, compile_rules
 from facade.evidence import Difference
 from facade.redact import redact_differences, redact_path
 
@@ -36,15 +38,41 @@ class Answer:
 class Rules:
     """What to compare. Raises RuleError when a path of ``ignore`` is not understood.
 
-    ``ignore`` holds JSONPaths (see `facade.compare_paths`) whose nodes may differ, be missing or be extra.
-    ``headers`` are the names of the headers that must agree.
+    ``ignore`` holds JSONPaths (see `facade.compare_paths`) whose nodes may differ, be missing or be extra;
+    ``rules`` is what else is excused. ``headers`` are the names of the headers that must agree. ``routes``
+    holds, by the route's name, what is excused there besides; it comes before what holds everywhere.
     """
 
     ignore: tuple[str, ...] = ()
     headers: tuple[str, ...] = ("content-type",)
+    rules: tuple[Rule, ...] = ()
+    routes: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        compile_paths(self.ignore)
+        self.place()
+
+    def of(self, route: str) -> "Rules":
+        """The rules of one route."""
+        if route not in self.routes:
+            return self
+        return replace(self, rules=(*self.routes[route], *self.rules), routes={})
+
+    def every(self) -> tuple[Rule, ...]:
+        """Each rule once, those of single routes included."""
+        own = [rule for rules in self.routes.values() for rule in rules]
+        return tuple(dict.fromkeys((*self._general(), *own)))
+
+    def place(self) -> Place:
+        """The root of a document under the rules that hold on every route."""
+        return compile_rules(self._general())
+
+    def _general(self) -> tuple[Rule, ...]:
+        return (*_ignoring(self.ignore), *self.rules)
+
+
+@lru_cache(maxsize=256)
+def _ignoring(paths: tuple[str, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(RuleKind.IGNORE, path) for path in paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +110,7 @@ def _compare_documents(left: bytes, right: bytes, rules: Rules, headers: list[Di
     if isinstance(ours, NotJsonError) or isinstance(theirs, NotJsonError):
         return _outcome([*headers, _other(left, right, ours, theirs)])
     try:
-        found = compare_json(ours, theirs, compile_paths(rules.ignore))
+        found = compare_json(ours, theirs, rules.place())
     except RecursionError:
         return _outcome([*headers, _other(left, right)])
     return _outcome([*headers, *found.differences], found.fields, found.rules)

@@ -9,12 +9,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Any, TypeAlias
 
 Pair: TypeAlias = tuple[int | None, int | None]
 """Positions in the primary's and the shadow's list; None where one side has no such item."""
 
-_AFFORDABLE = 400
+AFFORDABLE = 400
 """Pairs of items whose likeness may be computed in one gap."""
 
 
@@ -48,12 +50,34 @@ def align(
     tail = next((at for at in range(shorter - head) if left[-1 - at] != right[-1 - at]), shorter - head)
     middle = Gap(head, len(left) - tail, head, len(right) - tail)
     yield from zip(range(head), range(head), strict=True)
-    for pair in _between(middle, left[head : middle.bottom], right[head : middle.last]):
+    inner = left[head : middle.bottom], right[head : middle.last]
+    for pair in _in_place(middle, *inner) or _between(middle, *inner):
         if isinstance(pair, Gap):
             yield from _fill(pair, primary, shadow)
         else:
             yield pair
     yield from zip(range(middle.bottom, len(left)), range(middle.last, len(right)), strict=True)
+
+
+def _in_place(gap: Gap, left: Sequence[bytes], right: Sequence[bytes]) -> list[Pair | Gap]:
+    """What `_between` would find where items were only changed, not moved; empty where that is not sure."""
+    if len(left) != len(right):
+        return []
+    odd = [at for at, signature in enumerate(left) if signature != right[at]]
+    if not {left[at] for at in odd}.isdisjoint(right[at] for at in odd):
+        return []
+    parts: list[Pair | Gap] = []
+    at = 0
+    while at < len(left):
+        begin = at
+        while at < len(left) and left[at] != right[at]:
+            at += 1
+        if at > begin:
+            parts.append(Gap(gap.top + begin, gap.top + at, gap.first + begin, gap.first + at))
+        else:
+            parts.append((gap.top + at, gap.first + at))
+            at += 1
+    return parts
 
 
 def _between(gap: Gap, left: Sequence[bytes], right: Sequence[bytes]) -> Iterator[Pair | Gap]:
@@ -143,7 +167,7 @@ def _identity(left: Sequence[Any], right: Sequence[Any]) -> str | None:
 
 def _by_likeness(gap: Gap, left: Sequence[Any], right: Sequence[Any]) -> list[Pair]:
     """Pair every item of the shorter side, in order, so that the sum of likenesses is greatest."""
-    if len(left) == len(right) or len(left) * len(right) > _AFFORDABLE:
+    if len(left) == len(right) or len(left) * len(right) > AFFORDABLE:
         return gap.pairs
     if len(left) > len(right):
         flipped = Gap(gap.first, gap.last, gap.top, gap.bottom)
@@ -152,7 +176,7 @@ def _by_likeness(gap: Gap, left: Sequence[Any], right: Sequence[Any]) -> list[Pa
     for i, item in enumerate(left, 1):
         row = [0.0] * i
         for j in range(i, len(right) + 1):
-            paired = best[i - 1][j - 1] + _likeness(item, right[j - 1])
+            paired = best[i - 1][j - 1] + likeness(item, right[j - 1])
             row.append(paired if j == i else max(row[j - 1], paired))
         best.append(row)
     pairs: list[Pair] = []
@@ -167,11 +191,28 @@ def _by_likeness(gap: Gap, left: Sequence[Any], right: Sequence[Any]) -> list[Pa
     return pairs[::-1]
 
 
-def _likeness(one: Any, other: Any) -> float:
-    """From 0 to 1: the share of members that two objects have in common; a trace for being of one type."""
+def likeness(one: Any, other: Any) -> float:
+    """From 0 to 1: the share that two objects have in common, or how near two numbers are.
+
+    There is a trace of it for being of one type.
+    """
     if type(one) is not type(other):
         return 0.0
-    if not isinstance(one, dict) or not one:
-        return 0.1
-    same = sum(1 for name, value in one.items() if name in other and repr(value) == repr(other[name]))
-    return 0.1 + 0.9 * same / max(len(one), len(other))
+    if isinstance(one, dict) and one:
+        same = sum(_agreement(value, other[name]) for name, value in one.items() if name in other)
+        return 0.1 + 0.9 * same / max(len(one), len(other))
+    return 0.1 + 0.9 * _nearness(one, other)
+
+
+def _agreement(one: Any, other: Any) -> float:
+    return 1.0 if repr(one) == repr(other) else 0.9 * _nearness(one, other)
+
+
+def _nearness(one: Any, other: Any) -> float:
+    if type(one) is not type(other) or type(one) not in {int, Decimal}:
+        return 0.0
+    try:
+        apart = abs(float(one) - float(other))
+    except OverflowError:
+        return 0.0
+    return 1 / (1 + apart) if isfinite(apart) else 0.0

@@ -8,21 +8,25 @@
 - Numbers are exact at any size. Of two numbers of different value the kind is ``value``; ``1`` and ``1.0``
   have one value but are of two kinds to typed clients, which is a ``type`` difference. ``1.0``, ``1.00`` and
   ``1e0`` are the same. ``true`` is not ``1``.
+- Rules (`facade.compare_rules`) excuse what they say, each counted whenever it did. A tolerance or a shape
+  excuses another value only, never another type, a missing or an extra one.
 - ``missing`` means that the shadow lacks what the primary has, ``extra`` the opposite.
 """
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from decimal import Decimal
+from typing import Any
 
 import orjson
 
-from facade.compare_align import align
-from facade.compare_paths import Place, compile_paths, field_of, member_path
+from facade.compare_align import Pair, align
+from facade.compare_decode import Repeated
+from facade.compare_match import in_order, match, match_by_key
+from facade.compare_paths import field_of, member_path
+from facade.compare_rules import Place, Rule, RuleKind, compile_rules
 from facade.evidence import Difference
 from facade.redact import ABSENT, redact_json
 
@@ -34,14 +38,6 @@ _DIFFERENCES = 5000
 list, and the worker that compares has clients to serve."""
 
 
-class NotJsonError(ValueError):
-    """A body is not a JSON document; the message says why in a few words, without quoting it."""
-
-
-class Repeated(list[Any]):
-    """The values of a member whose name an object gives more than once."""
-
-
 @dataclass(frozen=True, slots=True)
 class JsonOutcome:
     """The differences of two documents; the members mean what they do in `facade.compare.Outcome`."""
@@ -49,38 +45,6 @@ class JsonOutcome:
     differences: tuple[Difference, ...]
     fields: Mapping[tuple[str, str], int]
     rules: Mapping[str, int]
-
-
-def decode(body: bytes) -> Any:
-    """The document in ``body``: whole numbers as int, others as Decimal. Raises NotJsonError."""
-    try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
-    except NotJsonError:
-        raise
-    except UnicodeDecodeError:
-        raise NotJsonError("not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise NotJsonError(f"not JSON from character {error.pos} on") from None
-    except (ValueError, InvalidOperation):
-        raise NotJsonError("holds a number too large to read") from None
-    except RecursionError:
-        raise NotJsonError("nested too deeply to read") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        for name in (name for name, count in counts.items() if count > 1):
-            members[name] = Repeated(value for key, value in pairs if key == name)
-    return members
-
-
-def _constant(name: str) -> NoReturn:
-    raise NotJsonError(f"holds {name}, which JSON does not have")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
 
 
 def compare_json(primary: Any, shadow: Any, rules: Place) -> JsonOutcome:
@@ -106,9 +70,9 @@ class _Walk:
         self._found = 0
 
     def node(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
-        if place.rule is not None:
+        if place.ignore is not None:
             if _differ(primary, shadow):
-                self.rules[place.rule] += 1
+                self.rules[place.ignore] += 1
         elif isinstance(primary, Repeated) or isinstance(shadow, Repeated):
             self._repeated(path, primary, shadow, place)
         elif isinstance(primary, dict) and isinstance(shadow, dict):
@@ -116,12 +80,16 @@ class _Walk:
         elif isinstance(primary, list) and isinstance(shadow, list):
             self._items(path, primary, shadow, place)
         elif (kind := _kind(primary, shadow)) is not None:
-            self._report(path, kind, primary, shadow)
+            rule = place.excuse(primary, shadow) if kind == "value" else None
+            if rule is None:
+                self._report(path, kind, primary, shadow)
+            else:
+                self.rules[rule] += 1
 
     def _members(self, path: str, primary: dict[str, Any], shadow: dict[str, Any], place: Place) -> None:
         for name, value in primary.items():
             if name not in shadow:
-                self._alone(member_path(path, name), "missing", value, place.member(name))
+                self._member(path, name, "missing", value, place)
                 continue
             other = shadow[name]
             # Most members are equal scalars: they are passed over before a path is spelled out.
@@ -130,23 +98,68 @@ class _Walk:
             self.node(member_path(path, name), value, other, place.member(name))
         for name, value in shadow.items():
             if name not in primary:
-                self._alone(member_path(path, name), "extra", value, place.member(name))
+                self._member(path, name, "extra", value, place)
+
+    def _member(self, path: str, name: str, kind: str, value: Any, place: Place) -> None:
+        """A member that only one side has."""
+        member = place.member(name)
+        rule = member.null_as_absent if value is None else None
+        if kind == "extra":
+            rule = rule or place.superset
+        if rule is None or member.ignore is not None:
+            self._alone(member_path(path, name), kind, value, member)
+        else:
+            self.rules[rule] += 1
 
     def _items(self, path: str, primary: list[Any], shadow: list[Any], place: Place) -> None:
         if len(primary) == len(shadow) == 1:
             self.node(f"{path}[0]", primary[0], shadow[0], place.item(0))
             return
-        ours = [_signature(item, place.item(at)) for at, item in enumerate(primary)]
-        theirs = [_signature(item, place.item(at)) for at, item in enumerate(shadow)]
-        for here, there in align(primary, shadow, (ours, theirs)):
-            if here is None or there is None:
-                if here is not None:
-                    self._alone(f"{path}[{here}]", "missing", primary[here], place.item(here))
-                if there is not None:
-                    self._alone(f"{path}[{there}]", "extra", shadow[there], place.item(there))
-            # Signatures leave out what the rules ignore, so where rules reach, equal ones prove nothing.
-            elif ours[here] != theirs[there] or not place.item(here).dead:
-                self.node(f"{path}[{here}]", primary[here], shadow[there], place.item(here))
+        # Equality is cheap to refuse; where it holds, 1 and 1.0 are still to be told apart.
+        if place.dead and primary == shadow and _dump(primary) == _dump(shadow):
+            return
+        if place.order is not None:
+            self._matched(path, primary, shadow, place, place.order)
+            return
+        ours, theirs = _signatures(primary, place), _signatures(shadow, place)
+        for pair in align(primary, shadow, (ours, theirs)):
+            here, there = pair
+            # Signatures leave some things out, so where rules reach, equal ones prove nothing.
+            if (
+                here is None
+                or there is None
+                or ours[here] != theirs[there]
+                or not (place.dead or place.item(here).dead)
+            ):
+                self._pair(path, primary, shadow, pair, place)
+
+    def _matched(self, path: str, primary: list[Any], shadow: list[Any], place: Place, order: Rule) -> None:
+        """Items of lists whose order means nothing, by the primary's order."""
+
+        def signatures(ours: Sequence[int], theirs: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+            return (
+                [_signature(primary[at], place.item(at)) for at in ours],
+                [_signature(shadow[at], place.item(at)) for at in theirs],
+            )
+
+        if order.kind is RuleKind.KEYED:
+            pairs = match_by_key(order.argument, primary, shadow, signatures)
+        else:
+            pairs = match(primary, shadow, signatures)
+        if not in_order(pairs):
+            self.rules[str(order)] += 1
+        beyond = len(primary)
+        for pair in sorted(pairs, key=lambda pair: (beyond if pair[0] is None else pair[0], pair[1] or 0)):
+            self._pair(path, primary, shadow, pair, place)
+
+    def _pair(self, path: str, primary: list[Any], shadow: list[Any], pair: Pair, place: Place) -> None:
+        here, there = pair
+        if here is not None and there is not None:
+            self.node(f"{path}[{here}]", primary[here], shadow[there], place.item(here))
+        elif here is not None:
+            self._alone(f"{path}[{here}]", "missing", primary[here], place.item(here))
+        elif there is not None:
+            self._alone(f"{path}[{there}]", "extra", shadow[there], place.item(there))
 
     def _repeated(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
         ours, theirs = (side if isinstance(side, Repeated) else [side] for side in (primary, shadow))
@@ -157,8 +170,8 @@ class _Walk:
             self.node(path, one, other, place)
 
     def _alone(self, path: str, kind: str, value: Any, place: Place) -> None:
-        if place.rule is not None:
-            self.rules[place.rule] += 1
+        if place.ignore is not None:
+            self.rules[place.ignore] += 1
         elif kind == "missing":
             self._report(path, kind, value, _MISSING)
         else:
@@ -208,27 +221,38 @@ def _differ(primary: Any, shadow: Any) -> bool:
     return bool(walk.fields)
 
 
-_UNRULED = compile_paths(())
+_UNRULED = compile_rules(())
+
+
+def _signatures(items: list[Any], place: Place) -> list[bytes]:
+    if place.dead:
+        return [_dump(item) for item in items]
+    return [_signature(item, place.item(at)) for at, item in enumerate(items)]
 
 
 def _signature(value: Any, place: Place) -> bytes:
-    """Bytes that are equal only for equal values, once what the rules ignore is left out."""
-    return _dump(value if place.dead else _relevant(value, place))
+    """Bytes that are equal only for equal values, once what the rules leave no meaning is left out."""
+    return _dump(value if place.dead or type(value) in _SCALARS else _relevant(value, place))
 
 
 def _relevant(value: Any, place: Place) -> Any:
-    """The value without what the rules ignore in it."""
-    if place.rule is not None:
+    """The value without what is ignored in it, volatile, or free to be absent; unordered lists sorted."""
+    if place.ignore is not None:
         return None
     if type(value) is dict:
         return {
             name: member if (below := place.member(name)).dead else _relevant(member, below)
             for name, member in value.items()
-            if place.member(name).rule is None
+            if not (place.member(name).ignore or (member is None and place.member(name).null_as_absent))
         }
     if type(value) is list:
-        return [_relevant(item, place.item(at)) for at, item in enumerate(value)]
-    return value
+        items = [_relevant(item, place.item(at)) for at, item in enumerate(value)]
+        return items if place.order is None else sorted(map(_dump_text, items))
+    return None if place.is_volatile(value) else value
+
+
+def _dump_text(value: Any) -> str:
+    return _dump(value).decode("utf-8", "surrogatepass")
 
 
 def _dump(value: Any) -> bytes:

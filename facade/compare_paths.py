@@ -1,16 +1,12 @@
-"""Where a rule applies: the subset of JSONPath (RFC 9535) that rules are written in, compiled.
+"""Where a rule applies: the subset of JSONPath (RFC 9535) that rules are written in.
 
 Supported are ``$``, member names (``.name``, ``['name']``), wildcards (``.*``, ``[*]``), non-negative
 indexes (``[0]``) and the descendant forms of each (``..name``, ``..*``, ``..['name']``, ``..[0]``). Filters,
 slices, unions, functions and negative indexes are refused, so that a path selects a node by its place alone.
-
-All paths of a rule set become one automaton. Following a document down costs one dictionary look-up a level,
-however many rules there are, and a part of the document that no rule can reach is recognised at once.
 """
 
 import re
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 
 _SEGMENT = re.compile(
     r"""(?P<deep>\.\.)?(?:
@@ -40,32 +36,6 @@ class Segment:
 
     key: str | int | None
     deep: bool
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """Where a walk stands relative to all rules. ``rule`` is the rule that selects exactly this node, if any.
-
-    ``dead`` means that no rule can select anything below, whatever follows.
-    """
-
-    rule: str | None
-    names: dict[str, "Place"] = field(default_factory=dict)
-    indexes: dict[int, "Place"] = field(default_factory=dict)
-    any_name: "Place" = field(init=False)
-    any_index: "Place" = field(init=False)
-    dead: bool = False
-
-    def __post_init__(self) -> None:
-        self.any_name = self.any_index = self
-
-    def member(self, name: str) -> "Place":
-        """The place of the member ``name`` of this node."""
-        return self.names.get(name, self.any_name)
-
-    def item(self, index: int) -> "Place":
-        """The place of the item at ``index`` of this node."""
-        return self.indexes.get(index, self.any_index)
 
 
 def parse_path(path: str) -> tuple[Segment, ...]:
@@ -100,40 +70,6 @@ def _segment(found: re.Match[str]) -> Segment:
 def _unescaped(escape: re.Match[str]) -> str:
     code = escape[1]
     return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPES.get(code, code)
-
-
-@lru_cache(maxsize=256)
-def compile_paths(paths: tuple[str, ...]) -> Place:
-    """The place of a document's root under these rules; raises RuleError."""
-    rules = tuple((path, parse_path(path)) for path in paths)
-    places: dict[frozenset[tuple[int, int]], Place] = {}
-
-    def place(active: frozenset[tuple[int, int]]) -> Place:
-        if active in places:
-            return places[active]
-        done = sorted(rule for rule, at in active if at == len(rules[rule][1]))
-        made = places[active] = Place(rules[done[0]][0] if done else None, dead=not active)
-        if active:
-            waiting = {rules[rule][1][at].key for rule, at in active if at < len(rules[rule][1])}
-            made.names = {key: place(step(active, key)) for key in waiting if isinstance(key, str)}
-            made.indexes = {key: place(step(active, key)) for key in waiting if isinstance(key, int)}
-            # A key that no rule names: only wildcards take it, and those do not tell names from indexes.
-            made.any_name = made.any_index = place(step(active, None))
-        return made
-
-    def step(active: frozenset[tuple[int, int]], key: str | int | None) -> frozenset[tuple[int, int]]:
-        following: set[tuple[int, int]] = set()
-        for rule, at in active:
-            if at == len(rules[rule][1]):
-                continue
-            segment = rules[rule][1][at]
-            if segment.key is None or segment.key == key:
-                following.add((rule, at + 1))
-            if segment.deep:
-                following.add((rule, at))
-        return frozenset(following)
-
-    return place(frozenset((rule, 0) for rule in range(len(rules))))
 
 
 def member_path(parent: str, name: str) -> str:

@@ -88,6 +88,7 @@ def redact_differences(differences: Iterable[Difference]) -> tuple[Difference, .
     return tuple(_redact_difference(each) for each in differences)
 
 
+@lru_cache(maxsize=4096)
 def redact_path(path: str) -> str:
     """A path whose member names are harmless: some objects are keyed by e-mail address or by token."""
     return redact_text(path)

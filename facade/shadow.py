@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from facade.accounts import Accounts
-from facade.compare import Answer, Outcome, compare
+from facade.compare import Answer, Outcome, Rules, compare
 from facade.config import FacadeConfig, ShadowRules
 from facade.evidence import Comparison
 from facade.headers import SHADOW_MARKER
@@ -109,15 +109,16 @@ class Shadow:
         if pool is None:
             raise NoAnswer("no_service")
         chosen = self._rules.get(mirrored.phase) or ShadowRules()
+        rules = chosen.rules.of(mirrored.route)
         primary = mirrored.copy.answer()
         shadow, shadow_ms = await self._ask_service(pool, mirrored, chosen.timeout)
-        outcome = await self._compared(primary, shadow, chosen)
+        outcome = await self._compared(primary, shadow, rules)
         again = bool(outcome.differences)
         if again:
             # A write may have passed between the two answers: only what still differs counts.
             await asyncio.sleep(self._recheck_delay)
             primary, shadow = await self._ask_both(pool, mirrored, chosen.timeout)
-            outcome = await self._compared(primary, shadow, chosen)
+            outcome = await self._compared(primary, shadow, rules)
         if outcome.differences:
             self.accounts.sample(_sample(mirrored, outcome, primary, shadow, shadow_ms))
         self.accounts.compared(
@@ -129,9 +130,9 @@ class Shadow:
             shadow_ms=shadow_ms,
         )
 
-    async def _compared(self, primary: Answer, shadow: Answer, chosen: ShadowRules) -> Outcome:
+    async def _compared(self, primary: Answer, shadow: Answer, rules: Rules) -> Outcome:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._comparing, compare, primary, shadow, chosen.rules)
+        return await loop.run_in_executor(self._comparing, compare, primary, shadow, rules)
 
     async def _ask_service(self, pool: Pool, mirrored: _Mirrored, timeout: float) -> tuple[Answer, float]:  # noqa: ASYNC109 (see ask)
         async with self._senders:

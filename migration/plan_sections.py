@@ -1,12 +1,14 @@
 """The sections of the plan, each with the rules that concern it alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from dual_write.resolve import TableSpec
 from facade.compare import Rules
+from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
 
@@ -17,6 +19,19 @@ Origin = Annotated[str, AfterValidator(plan_syntax.origin)]
 DatabaseUrl = Annotated[str, AfterValidator(plan_syntax.database)]
 Address = Annotated[str, AfterValidator(plan_syntax.address)]
 Network = Annotated[str, AfterValidator(plan_syntax.network)]
+
+
+def _path(path: str) -> str:
+    return Rule(RuleKind.IGNORE, path).path
+
+
+def _argument(kind: RuleKind) -> Callable[[str], str]:
+    return lambda argument: Rule(kind, "$", argument).argument
+
+
+def _amount(value: Any) -> Any:
+    """TOML has numbers for what needs no unit."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 class Section(BaseModel):
@@ -179,21 +194,43 @@ class Table(Section):
         )
 
 
-class Shadow(Section):
-    """How shadow answers are compared; ``timeout`` in seconds, ``ignore`` as JSONPaths."""
+JsonPath = Annotated[str, AfterValidator(_path)]
+Tolerance = Annotated[str, BeforeValidator(_amount), AfterValidator(_argument(RuleKind.TOLERANCE))]
+Shape = Annotated[str, AfterValidator(_argument(RuleKind.SHAPE))]
+
+
+class Excuses(Section):
+    """What two answers may differ in, each by JSONPath."""
+
+    ignore: tuple[JsonPath, ...] = ()
+    tolerance: dict[JsonPath, Tolerance] = {}
+    shape: dict[JsonPath, Shape] = {}
+    unordered: tuple[JsonPath, ...] = ()
+    keyed: dict[JsonPath, Name] = {}
+    superset: tuple[JsonPath, ...] = ()
+    null_as_absent: tuple[JsonPath, ...] = ()
+
+    def excuses(self) -> tuple[Rule, ...]:
+        """The same as the facade takes it."""
+        return tuple(
+            Rule(kind, path, said[path] if isinstance(said, dict) else "")
+            for kind in RuleKind
+            for said in (getattr(self, kind),)
+            for path in said
+        )
+
+
+class Shadow(Excuses):
+    """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
 
     headers: tuple[Name, ...] = ("content-type",)
-    ignore: tuple[str, ...] = ()
     timeout: Seconds = 2.0
-
-    @model_validator(mode="after")
-    def _paths(self) -> Self:
-        self.rules()
-        return self
+    routes: dict[Name, Excuses] = {}
 
     def rules(self) -> Rules:
-        """What the facade compares by. Raises ValueError for a path that is not understood."""
-        return Rules(ignore=self.ignore, headers=self.headers)
+        """What the facade compares by."""
+        routes = {name: route.excuses() for name, route in self.routes.items()}
+        return Rules(headers=self.headers, rules=self.excuses(), routes=routes)
 
 
 class Gates(Section):
@@ -225,4 +262,10 @@ class Phase(Section):
         source, _, name = (self.routing_key or "").partition(":")
         if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
             raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")
+        names = [route.name for route in self.routes]
+        if strange := [name for name in self.shadow.routes if name not in names]:
+            raise ValueError(
+                f"[phases.shadow.routes] speaks of {strange[0]!r}, which is no route of the phase. "
+                f"It has: {', '.join(names) or 'none'}."
+            )
         return self

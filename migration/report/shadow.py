@@ -100,8 +100,8 @@ def _floor(summary: ShadowSummary) -> float:
 
 
 def unmatched_rules(summary: ShadowSummary, rules: Rules) -> list[str]:
-    """The ignore rules that have hidden nothing so far."""
-    return [rule for rule in rules.ignore if not summary.total.rules.get(rule)]
+    """The rules that have hidden nothing so far."""
+    return [name for name in map(str, rules.every()) if not summary.total.rules.get(name)]
 
 
 def _kinds(summary: ShadowSummary) -> tuple[list[Kind], int]:

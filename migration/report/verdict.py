@@ -41,7 +41,7 @@ _ADVICE = (
     (STRUCTURAL, "Mend the service and let no rule hide it: differences of this kind break clients."),
     (
         ("value", "header", "body"),
-        "Mend the service; let a rule ignore it only if every answer has its own value there, like a time.",
+        "Mend the service; judge it by its shape only if every answer has its own value there, like a time.",
     ),
 )
 _NOTABLE_DROPS = 0.05
@@ -96,7 +96,7 @@ class Step:
 
 
 def next_steps(summary: ShadowSummary, unmatched: Sequence[str], gates: Gates) -> list[Step]:
-    """What to do now, most pressing first. ``unmatched`` are the ignore rules that never hid anything."""
+    """What to do now, most pressing first. ``unmatched`` are the rules that never hid anything."""
     phase, total = summary.phase, summary.total
     if total.compared == 0:
         return [

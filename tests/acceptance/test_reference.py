@@ -13,6 +13,7 @@ from migration.plan import Plan
 from migration.plan_sections import (
     ColumnRule,
     Control,
+    Excuses,
     Facade,
     Flags,
     Gates,
@@ -41,6 +42,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,
     "[phases.shadow]": Shadow,
+    "[phases.shadow.routes]": Excuses,
     "[phases.gates]": Gates,
 }
 

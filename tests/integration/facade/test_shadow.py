@@ -6,6 +6,7 @@ import json
 import pytest
 
 from facade.compare import Rules
+from facade.compare_rules import Rule, RuleKind
 from facade.config import Limits, ShadowRules
 from tests.integration.facade.harness import Answering, Facade, Received, RecordingUpstream, Starting, ok, raw
 
@@ -86,6 +87,20 @@ async def test_rules_are_the_phases_own(start: Starting) -> None:
     client = await facade.client()
     await client.get(b"/search")
     await facade.until(lambda: total(facade, "matched") == 1)
+
+
+async def test_rules_of_a_route_hold_there_alone(start: Starting) -> None:
+    near = (Rule(RuleKind.TOLERANCE, "$.score", "1"),)
+    rules = {"search": ShadowRules(Rules(routes={"GET /search": near, "/search": near}))}
+    facade = await start({"shadow": 100}, recheck_delay=0.0, shadow=rules)
+    facade.monolith.answer = ok(b'{"score": 1}', b"Content-Type: application/json")
+    facade.service.answer = ok(b'{"score": 2}', b"Content-Type: application/json")
+    client = await facade.client()
+    await client.get(b"/search")
+    await facade.until(lambda: total(facade, "matched") == 1)
+    assert [counts.rules for counts in facade.control.counts] == [{"tolerance $.score 1": 1}]
+    await client.get(b"/search/saved")
+    await facade.until(lambda: total(facade, "mismatched") == 1)
 
 
 async def test_writes_and_reads_of_the_service_cast_no_shadow(start: Starting) -> None:

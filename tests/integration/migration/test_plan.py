@@ -181,9 +181,72 @@ def test_a_mistake_is_refused_with_line_key_and_remedy(
     assert on_line in text.splitlines()[line - 1]
 
 
-@pytest.mark.parametrize("path", ["ignore", "headers"])
-def test_shadow_rules_are_understood_before_anything_runs(tmp_path: Path, path: str) -> None:
-    assert refused(tmp_path, HEAD + SEARCH + f'[phases.shadow]\n{path} = ["$.a[", ""]\n').key
+SHADOW = """[phases.shadow]
+headers = ["etag"]
+ignore = ["$.took_ms"]
+unordered = [
+    "$.tags",
+]
+null_as_absent = ["$..deleted_at"]
+superset = ["$.items[*]"]
+keyed = { "$.items" = "id" }
+
+[phases.shadow.tolerance]
+"$.items[*].price" = 0.01
+"$.ratio" = "1%"
+
+[phases.shadow.routes."GET /search"]
+shape = { "$.id" = "uuid" }
+"""
+
+
+def test_shadow_rules_reach_the_facade_as_written(tmp_path: Path) -> None:
+    rules = load(tmp_path, HEAD + SEARCH + SHADOW).phase("search").shadow.rules()
+    assert rules.headers == ("etag",)
+    assert sorted(map(str, rules.every())) == [
+        "ignore $.took_ms",
+        "keyed $.items id",
+        "null_as_absent $..deleted_at",
+        "shape $.id uuid",
+        "superset $.items[*]",
+        "tolerance $.items[*].price 0.01",
+        "tolerance $.ratio 1%",
+        "unordered $.tags",
+    ]
+    assert len(rules.of("GET /search").rules) == len(rules.rules) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "on_line", "key", "remedy"),
+    [
+        (('"$.took_ms"', '"took_ms"'), '"took_ms"', "ignore[0]", "begin with '$'"),
+        (('"$.tags"', '"$.tags[?@.a]"'), "$.tags[?", "unordered[0]", "use .name"),
+        (('"etag"', '""'), "headers", "headers[0]", "at least 1"),
+        (("0.01", '"a bit"'), "a bit", "tolerance.$.items[*].price", "0.01 for a distance"),
+        (("0.01", "-1"), "-1", "tolerance.$.items[*].price", "0.01 for a distance"),
+        (("0.01", "true"), "true", "tolerance.$.items[*].price", "0.01 for a distance"),
+        (('"$.ratio"', '"ratio"'), '"ratio"', "tolerance.ratio", "begin with '$'"),
+        (('"uuid"', '"uid"'), "uid", "routes.GET /search.shape.$.id", "integer, time, token, url, uuid"),
+        (('"id" }', '"" }'), "keyed", "keyed.$.items", "at least 1"),
+        (("null_as", "nul_as"), "nul_as", "nul_as_absent", "Did you mean 'null_as_absent'"),
+        (("\nshape =", "\nshap ="), "shap =", "routes.GET /search.shap", "Did you mean 'shape'"),
+    ],
+)
+def test_shadow_rules_are_understood_before_anything_runs(
+    tmp_path: Path, change: tuple[str, str], on_line: str, key: str, remedy: str
+) -> None:
+    text = HEAD + SEARCH + SHADOW.replace(*change, 1)
+    (problem,) = refused(tmp_path, text).problems
+    assert problem.key == f"phases[0].shadow.{key}"
+    assert remedy in problem.message
+    assert problem.line is not None
+    assert on_line in text.splitlines()[problem.line - 1]
+
+
+def test_shadow_rules_of_a_route_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, HEAD + SEARCH + SHADOW.replace("GET /search", "GET /nowhere"))
+    assert "'GET /nowhere', which is no route of the phase" in error.message
+    assert "GET /search" in error.message
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

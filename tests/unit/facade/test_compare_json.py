@@ -8,8 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from facade.compare_json import JsonOutcome, NotJsonError, compare_json, decode
-from facade.compare_paths import compile_paths, field_of, member_path
+from facade.compare_decode import NotJsonError, decode
+from facade.compare_json import JsonOutcome, compare_json
+from facade.compare_paths import field_of, member_path
+from facade.compare_rules import Rule, RuleKind, compile_rules
 
 NAMES = st.text(st.sampled_from("abcdef.[]'ü0"), max_size=3)
 SCALARS = (
@@ -29,7 +31,7 @@ DOCUMENTS = st.recursive(
 
 def between(primary: Any, shadow: Any, *ignore: str) -> JsonOutcome:
     ours, theirs = (decode(json.dumps(side).encode()) for side in (primary, shadow))
-    return compare_json(ours, theirs, compile_paths(ignore))
+    return compare_json(ours, theirs, compile_rules(tuple(Rule(RuleKind.IGNORE, path) for path in ignore)))
 
 
 def found(primary: Any, shadow: Any, *ignore: str) -> list[tuple[str, str]]:
@@ -110,7 +112,7 @@ def test_an_ignore_rule_hides_what_it_selects_and_nothing_else(document: Any, on
     everything = between(primary, shadow)
     hidden = between(primary, shadow, "$.at")
     assert [each for each in everything.differences if each.path != "$.at"] == list(hidden.differences)
-    assert hidden.rules == ({"$.at": 1} if one != other else {})
+    assert hidden.rules == ({"ignore $.at": 1} if one != other else {})
 
 
 @given(DOCUMENTS, DOCUMENTS)
@@ -141,7 +143,7 @@ def test_ignoring_the_root_hides_everything(one: Any, other: Any) -> None:
     ],
 )
 def test_values_differ_by_kind(primary: str, shadow: str, kind: str | None) -> None:
-    outcome = compare_json(decode(primary.encode()), decode(shadow.encode()), compile_paths(()))
+    outcome = compare_json(decode(primary.encode()), decode(shadow.encode()), compile_rules(()))
     assert [each.kind for each in outcome.differences] == [kind or "length"]
 
 
@@ -157,7 +159,7 @@ def test_values_differ_by_kind(primary: str, shadow: str, kind: str | None) -> N
     ],
 )
 def test_spellings_of_one_value_are_equal(primary: str, shadow: str) -> None:
-    assert not compare_json(decode(primary.encode()), decode(shadow.encode()), compile_paths(())).differences
+    assert not compare_json(decode(primary.encode()), decode(shadow.encode()), compile_rules(())).differences
 
 
 @pytest.mark.parametrize("odd", [10**30, "\ud800", [[[1]]]])
@@ -167,7 +169,7 @@ def test_items_beyond_the_fast_signature_are_still_aligned(odd: Any) -> None:
 
 def test_a_repeated_member_is_noticed() -> None:
     twice, same = decode(b'{"a": 1, "a": {"b": 2}}'), decode(b'{"a": 1, "a": {"b": 3}}')
-    rules = compile_paths(())
+    rules = compile_rules(())
     (once,) = compare_json(twice, decode(b'{"a": {"b": 2}}'), rules).differences
     assert (once.path, once.kind, once.primary, once.shadow) == (
         "$.a",
@@ -196,7 +198,7 @@ def test_an_ignored_volatile_member_does_not_spoil_the_alignment() -> None:
     shadow = [{"score": n / 3, "title": "same"} for n in range(8)]
     outcome = between(primary, shadow, "$[*].score")
     assert outcome.fields == {("$[*]", "missing"): 1}
-    assert outcome.rules == {"$[*].score": 7}
+    assert outcome.rules == {"ignore $[*].score": 7}
 
 
 def test_objects_are_paired_by_likeness_where_nothing_names_them() -> None:
