@@ -1,13 +1,22 @@
-"""Checking a million identical rows of eight mixed columns on PostgreSQL, beside reladiff in the same rounds.
+"""Checking a million rows of eight mixed columns: identical, 1 % different all over, and against SQLite.
+
+Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows.
 
 python -m benchmarks.check [--json] [--quick]
 """
 
 import logging
+import multiprocessing
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import psycopg
 import reladiff
 import sqlalchemy as sa
 
@@ -17,8 +26,8 @@ from dual_write.database import open_engine
 from dual_write.mapping import Column, TableFlow
 from migration.demo.servers import PostgreSQLServer
 
-ROWS, QUICK_ROWS = 1_000_000, 200_000
-ROUNDS, QUICK_ROUNDS = 5, 3
+ROWS, QUICK_ROWS = 1_000_000, 100_000
+ROUNDS, QUICK_ROUNDS = 5, 2
 COLUMNS = ("id", "name", "price", "ratio", "active", "created", "note", "payload")
 FLOW = TableFlow("item", "item", ("id",), ("id",), tuple(Column(name, f'"{name}"', name) for name in COLUMNS))
 TABLE = (
@@ -32,60 +41,113 @@ FILL = (
     "CASE WHEN mod(i, 5) <> 0 THEN md5(i::text) END, "
     "jsonb_build_object('number', i, 'group', 'g' || mod(i, 10)) FROM generate_series(1, {rows}) AS i"
 )
+SCATTER = "UPDATE item SET price = price + 1 WHERE mod(id, 100) = 37"
+SQLITE_TABLE = (
+    "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price NUMERIC(10, 2) NOT NULL, "
+    "ratio REAL NOT NULL, active BOOLEAN NOT NULL, created DATETIME NOT NULL, note TEXT, "
+    "payload JSON NOT NULL)"
+)
+FOR_SQLITE = (
+    "SELECT id, name, price::float8, ratio, active, "
+    "to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), note, payload::text FROM item"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """URLs: ``source`` and ``target`` are identical, ``scattered`` differs, ``lite`` is SQLite's."""
+
+    source: str
+    target: str
+    scattered: str
+    lite: str
 
 
 def main() -> None:
     options = Options.parse(__doc__ or "")
     rows = QUICK_ROWS if options.quick else ROWS
-    with _databases(rows) as (source, target):
+    with _databases(rows) as databases:
+        source, scattered = databases.source, rows // 100
         contenders = {
-            "check": lambda: _check(source, target, rows),
-            "reladiff": lambda: _reladiff(source, target),
+            "check": lambda: _check(source, databases.target, rows, 0),
+            "reladiff": lambda: _reladiff(source, databases.target, 0),
+            "COPY out of both": lambda: _copy_out(source, databases.target),
+            "check, scattered": lambda: _check(source, databases.scattered, rows, scattered),
+            "reladiff, scattered": lambda: _reladiff(source, databases.scattered, scattered),
+            "check against SQLite": lambda: _check(source, databases.lite, rows, 0),
+            "check of SQLite and SQLite": lambda: _check(databases.lite, databases.lite, rows, 0),
+            "SQLite's fetch": lambda: _fetch(databases.lite),
         }
         samples = interleave(contenders, QUICK_ROUNDS if options.quick else ROUNDS)
+        peaks = [
+            _in_a_process(source, target)
+            for target in (databases.target, databases.scattered, databases.lite)
+        ]
     report(
-        f"Check of {rows:,} identical rows × {len(COLUMNS)} columns",
+        f"Check of {rows:,} rows × {len(COLUMNS)} columns",
         samples,
         "s",
-        {"vs_reladiff": samples.ratio("reladiff", "check"), "rows": rows},
+        {
+            "vs_reladiff": samples.ratio("reladiff", "check"),
+            "vs_copy_out": samples.ratio("check", "COPY out of both"),
+            "scattered_vs_reladiff": samples.ratio("reladiff, scattered", "check, scattered"),
+            "cross_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check against SQLite"),
+            "sqlite_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check of SQLite and SQLite"),
+            "peak_mib": max(peaks),
+            "peak_mib_identical": peaks[0],
+            "rows": rows,
+        },
         options,
     )
 
 
 @contextmanager
-def _databases(rows: int) -> Iterator[tuple[str, str]]:
-    with PostgreSQLServer() as server:
-        urls = server.create_database(), server.create_database()
+def _databases(rows: int) -> Iterator[Databases]:
+    with PostgreSQLServer() as server, TemporaryDirectory() as directory:
+        urls = [server.create_database() for _ in range(3)]
         try:
             for url in urls:
-                _fill(url, rows)
-            yield urls
+                _run(url, TABLE, FILL.format(rows=rows))
+            _run(urls[-1], SCATTER)
+            for url in urls:
+                _run(url, "VACUUM ANALYZE item")
+            source, target, scattered = urls
+            lite = _in_sqlite(source, Path(directory) / "lite.db")
+            yield Databases(source, target, scattered, lite)
         finally:
             for url in urls:
                 server.drop_database(url)
 
 
-def _fill(url: str, rows: int) -> None:
-    engine = open_engine(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in (TABLE, FILL.format(rows=rows), "VACUUM ANALYZE item"):
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+def _run(url: str, *statements: str) -> None:
+    with psycopg.connect(_plain(url), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
-def _check(source: str, target: str, rows: int) -> float:
+def _in_sqlite(url: str, file: Path) -> str:
+    insert = f"INSERT INTO item VALUES ({', '.join('?' * len(COLUMNS))})"
+    with psycopg.connect(_plain(url)) as source, closing(sqlite3.connect(file)) as lite, lite:
+        lite.execute(SQLITE_TABLE)
+        with source.cursor("rows") as cursor:
+            cursor.itersize = 10_000
+            lite.executemany(insert, cursor.execute(FOR_SQLITE))
+    return f"sqlite:///{file}"
+
+
+def _check(source: str, target: str, rows: int, findings: int) -> float:
     ours, theirs = open_engine(source), open_engine(target)
     started = time.perf_counter()
     result = run_check(ours, theirs, [FLOW])
     seconds = time.perf_counter() - started
     ours.dispose()
     theirs.dispose()
-    if not result.clean or result.rows != rows:
-        raise SystemExit("the check did not find the tables identical")
+    if result.rows != rows or len(result.findings) != findings:
+        raise SystemExit(f"the check found {len(result.findings)} differences in {result.rows} rows")
     return seconds
 
 
-def _reladiff(source: str, target: str) -> float:
+def _reladiff(source: str, target: str, findings: int) -> float:
     for name in ("database", "hashdiff_tables"):
         # They warn of every column that is compared as text.
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -95,13 +157,51 @@ def _reladiff(source: str, target: str) -> float:
     seconds = time.perf_counter() - started
     for table in tables:
         table.database.close()
-    if different:
-        raise SystemExit("reladiff did not find the tables identical")
+    # It lists a row that differs twice, once as each side has it.
+    if len(different) != 2 * findings:
+        raise SystemExit(f"reladiff found {len(different)} rows")
     return seconds
 
 
+def _copy_out(*urls: str) -> float:
+    started = time.perf_counter()
+    with ThreadPoolExecutor(len(urls)) as threads:
+        list(threads.map(_copy, urls))
+    return time.perf_counter() - started
+
+
+def _copy(url: str) -> None:
+    with (
+        psycopg.connect(_plain(url)) as connection,
+        connection.cursor() as cursor,
+        cursor.copy("COPY item TO STDOUT") as copy,
+    ):
+        for _ in copy:
+            pass
+
+
+def _fetch(url: str) -> float:
+    with closing(sqlite3.connect(sa.make_url(url).database or "")) as connection:
+        started = time.perf_counter()
+        for _ in connection.execute("SELECT * FROM item ORDER BY id"):
+            pass
+        return time.perf_counter() - started
+
+
+def _in_a_process(source: str, target: str) -> int:
+    """The most memory, in MiB, that a process takes which does nothing but this check."""
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        return process.apply(_peak, (source, target))
+
+
+def _peak(source: str, target: str) -> int:
+    run_check(open_engine(source), open_engine(target), [FLOW])
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
 def _plain(url: str) -> str:
-    """The URL as reladiff's own driver takes it."""
+    """The URL as the driver itself and reladiff take it."""
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 

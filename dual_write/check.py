@@ -17,15 +17,25 @@ from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown
 from dual_write.digest_columns import Row
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import SideReader, ValueFault
+from dual_write.digest_reader import STATEMENT_SECONDS, SideReader, ValueFault
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import TableFlow
 
 Progress = Callable[[str, int, int], None]
 """Called with the source table, the rows compared so far, and about how many there are."""
 
-# As many suspects are looked at together, so that a table that differs in every row fits in memory.
-_SUSPECTS = 10_000
+# So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
+_SUSPECTS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How much a check may ask of the databases: for which ``share`` of the time it reads, and how many
+    seconds one statement may take where the server can be told.
+    """
+
+    share: float = 1.0
+    statement_seconds: int = STATEMENT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ class _Order:
     chunk_rows: int | None
     limit: int | None
     reveal: bool
+    share: float
 
 
 def run_check(
@@ -50,22 +61,24 @@ def run_check(
     table: str | None = None,
     limit: int | None = None,
     reveal: bool = False,
+    manners: Manners = Manners(),
 ) -> CheckResult:
     """Compare every row of every flow's tables through its mapping; ``source`` is the side that owns them.
 
     ``settle`` tells a change that is still on its way from a difference; leave it out only when nothing
     writes. ``chunk_rows`` bounds what one statement reads. ``table`` picks one table by its name on either
     side; ``limit`` stops after so many findings. ``reveal`` puts values in clear into the findings.
+    ``manners`` spare the databases.
 
     Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
     tables, columns or types cannot be compared.
     """
-    order = _Order(settle, progress, chunk_rows, limit, reveal)
+    order = _Order(settle, progress, chunk_rows, limit, reveal, manners.share)
     started, clock = datetime.now(UTC), time.monotonic()
     chosen = _chosen(flows, table)
     results: list[TableResult] = []
     complete = True
-    with _sides(source, target) as (ours, theirs):
+    with _sides(source, target, manners.statement_seconds) as (ours, theirs):
         for flow in chosen:
             room = None if limit is None else limit - sum(len(result.findings) for result in results)
             if room is not None and room <= 0:
@@ -149,12 +162,14 @@ def _walk(
     undecided: list[Key] = []
 
     def judge() -> None:
-        verdict = confirm(pair, list(dict.fromkeys(suspects)), order.settle, reveal=order.reveal)
-        findings.extend(verdict.findings)
-        undecided.extend(verdict.undecided)
+        keys = list(dict.fromkeys(suspects))
+        for start in range(0, len(keys), _SUSPECTS):
+            verdict = confirm(pair, keys[start : start + _SUSPECTS], order.settle, reveal=order.reveal)
+            findings.extend(verdict.findings)
+            undecided.extend(verdict.undecided)
         suspects.clear()
 
-    for chunk in chunks:
+    for chunk in _paced(chunks, order.share):
         rows += chunk.rows
         suspects += chunk.suspects
         if order.progress:
@@ -167,6 +182,16 @@ def _walk(
         judge()
     whole = room is None or len(findings) <= room
     return _result(pair, rows, findings[:room], undecided), whole
+
+
+def _paced(chunks: Iterator[Chunk], share: float) -> Iterator[Chunk]:
+    """Rests after each chunk for as long as makes reading this share of the time."""
+    started = time.monotonic()
+    for chunk in chunks:
+        if share < 1:
+            time.sleep((time.monotonic() - started) * (1 - share) / share)
+        yield chunk
+        started = time.monotonic()
 
 
 def _result(pair: TablePair, rows: int, findings: Sequence[Finding], undecided: Sequence[Key]) -> TableResult:
@@ -184,8 +209,10 @@ def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:
 
 
 @contextmanager
-def _sides(source: sa.Engine, target: sa.Engine) -> Iterator[tuple[SideReader, SideReader]]:
-    with SideReader(source, "source") as ours, SideReader(target, "target") as theirs:
+def _sides(
+    source: sa.Engine, target: sa.Engine, seconds: int = STATEMENT_SECONDS
+) -> Iterator[tuple[SideReader, SideReader]]:
+    with SideReader(source, "source", seconds) as ours, SideReader(target, "target", seconds) as theirs:
         yield ours, theirs
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from dual_write.check_result import Finding, FindingKind, difference
 from dual_write.digest_columns import Row
@@ -19,7 +20,8 @@ _LOOKS = 8
 _PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 
-State = tuple[bytes | None, bytes | None]
+State = bytes
+"""A short digest of what both sides delivered."""
 Looked = Mapping[Key, tuple[Row | None, Row | None]]
 
 
@@ -69,16 +71,18 @@ def _wait(attempt: int, settle: Settle | None, waiting: int, table: str) -> None
 
 
 def _states(pair: TablePair, rows: Looked) -> dict[Key, State]:
-    """The digests of the rows that differ."""
-    columns = pair.columns
-    states = {
-        key: (
-            None if source is None else columns.form(source, at_source=True),
-            None if target is None else columns.form(target, at_source=False),
-        )
-        for key, (source, target) in rows.items()
+    """The states of those that differ. Values are told apart by their text, since a NaN equals nothing."""
+    return {
+        key: blake2b(repr(both).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        for key, both in rows.items()
+        if _differ(pair, *both)
     }
-    return {key: state for key, state in states.items() if state[0] != state[1]}
+
+
+def _differ(pair: TablePair, source: Row | None, target: Row | None) -> bool:
+    if source is None or target is None:
+        return source is not target
+    return bool(pair.columns.differing(source, target))
 
 
 def _finding(pair: TablePair, key: Key, rows: Looked, reveal: bool) -> Finding:

@@ -5,24 +5,36 @@ down. `Streamed` reads both sides in key order and compares them here; it serves
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from secrets import randbits
+from typing import TypeVar
 
 from dual_write.digest_columns import ComparedColumns, Row
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
-from dual_write.digest_query import BUCKETS, Query, Range, Statement
-from dual_write.digest_reader import Rows, SideReader
+from dual_write.digest_query import Query, Range, Statement
+from dual_write.digest_reader import Rows
+from dual_write.digest_texts import Text, agreement
 from dual_write.errors import SchemaError
+
+_T = TypeVar("_T")
 
 PUSHED_DOWN_ROWS = 100_000
 STREAMED_ROWS = 5_000
 
 # Up to this many rows are listed at once rather than split further.
 _LISTED_ROWS = 2_000
+# So many are held in memory at once when nearly all rows differ.
+_LISTED_AT_ONCE = 20_000
+# A range that differs is split into parts of about so many rows, by a hash of the key.
+_ROWS_OF_A_PART = 8
+# From so many parts on that differ, differences are taken to be scattered over the whole table.
+_SCATTERED = 32
+# So many ranges are read for texts that differed although the values did not; then texts are given up.
+_IN_VAIN = 3
 # A range with this many times the rows it should have is split by the side that has them.
 _OVERFULL = 4
 
@@ -36,97 +48,139 @@ class Chunk:
 
 
 class PushedDown:
-    """Each range takes one short statement a side; a range that differs, two or three more."""
+    """Each range takes one short statement a side; a range that differs, one or two more."""
 
     def __init__(self, pair: TablePair, rows: int = PUSHED_DOWN_ROWS) -> None:
         self._pair = pair
         self._rows = rows
         # A new seed for every check: should two different ranges ever collide, they will not do so again.
         self._seed = randbits(62)
+        self._parts = 1  # into how many the next range is split from the start
 
     def chunks(self) -> Iterator[Chunk]:
-        yield from self._compare(self._ranges(self._pair.source, Range()))
+        yield from self._compare(ranges(self._pair, self._pair.source_query, Range(), self._rows))
 
-    def _compare(self, ranges: Iterator[Range]) -> Iterator[Chunk]:
-        """Both sides are kept busy by asking about one range ahead."""
-        asked: deque[tuple[Range, Digests]] = deque()
-        for within in ranges:
-            asked.append((within, Digests(self._pair, within, self._seed)))
-            if len(asked) > 1:
-                yield from self._judge(*asked.popleft())
-        while asked:
-            yield from self._judge(*asked.popleft())
+    def _compare(self, within: Iterator[Range]) -> Iterator[Chunk]:
+        asked = (Digests(self._pair, each, self._seed, self._parts) for each in within)
+        for digests in ahead(asked):
+            yield from self._judge(digests)
 
-    def _judge(self, within: Range, digests: "Digests") -> Iterator[Chunk]:
-        source, target = digests.results()
-        if source == target:
-            yield Chunk(source[0], ())
-        elif target[0] > _OVERFULL * self._rows:
-            yield from self._compare(self._ranges(self._pair.target, within))
+    def _judge(self, digests: "Digests") -> Iterator[Chunk]:
+        differing = digests.differing()
+        source, target = digests.rows
+        if not differing:
+            self._parts = 1
+            yield Chunk(source, ())
+        elif target > _OVERFULL * self._rows:
+            pair = self._pair
+            split = ranges(pair, pair.target_query, digests.within, self._rows)
+            yield from self._compare(split)
         else:
-            yield Chunk(source[0], self._located(within, max(source[0], target[0])))
+            yield from self._located(digests, differing)
 
-    def _located(self, within: Range, rows: int) -> tuple[Key, ...]:
-        buckets: Sequence[int] = range(BUCKETS)
-        if rows > _LISTED_ROWS:
-            ours, theirs = self._pair.read(lambda query: query.buckets(within, self._seed))
-            buckets = sorted({bucket for bucket, *_ in set(ours) ^ set(theirs)})
-        if not buckets:
-            return ()
-        ours, theirs = self._pair.read(lambda query: query.row_hashes(within, self._seed, buckets))
-        differing = set(ours) ^ set(theirs)
-        listed = (row[:-1] for row in (*ours, *theirs) if row in differing)
-        return tuple(dict.fromkeys(map(self._pair.columns.key_from, listed)))
+    def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
+        yield Chunk(digests.rows[0], ())
+        finest = _parts_of(max(digests.rows))
+        if digests.parts < finest and digests.rows_in(differing) > _LISTED_ROWS:
+            digests = Digests(self._pair, digests.within, self._seed, finest)
+            differing = digests.differing()
+        # Where differences are scattered the next range will hardly be without: it starts with as many parts.
+        self._parts = digests.parts if len(differing) > _SCATTERED else 1
+        parts = iter(sorted(differing))
+        rows_of_a_part = max(1, digests.rows_in(differing) // max(1, len(differing)))
+        while some := list(islice(parts, max(1, _LISTED_AT_ONCE // rows_of_a_part))):
+            yield Chunk(0, self._listed(digests, some))
 
-    def _ranges(self, side: SideReader, within: Range) -> Iterator[Range]:
-        query = self._pair.source_query if side is self._pair.source else self._pair.target_query
-        after = within.after
-        following = side.ask(query.boundary(within, self._rows))
-        while found := following.result():
-            boundary = self._pair.columns.key_from(found[0])
-            # Asked before the range's own digest, so that the next range is known when this one is done.
-            following = side.ask(query.boundary(Range(boundary, within.to), self._rows))
-            yield Range(after, boundary)
-            after = boundary
-        yield Range(after, within.to)
+    def _listed(self, digests: "Digests", parts: Sequence[int]) -> tuple[Key, ...]:
+        """The keys under which rows of these parts differ."""
+        listed = partial(_row_hashes, digests.within, self._seed, digests.parts, parts)
+        ours, theirs = self._pair.read(listed)
+        unequal = {*ours} ^ {*theirs}
+        keys = (row[:-1] for row in (*ours, *theirs) if row in unequal)
+        return tuple(dict.fromkeys(map(self._pair.columns.key_from, keys)))
 
 
 class Digests:
-    """The digests of one range, under way on both sides."""
+    """The digests of one range, in a number of parts, under way on both sides."""
 
-    def __init__(self, pair: TablePair, within: Range, seed: int) -> None:
-        self._source, self._target = pair.ask(lambda query: query.digest(within, seed))
+    def __init__(self, pair: TablePair, within: Range, seed: int, parts: int) -> None:
+        self.within = within
+        self.parts = parts
+        self._asked = pair.ask(lambda query: query.digests(within, seed, parts))
 
-    def results(self) -> tuple[tuple[int, int | None], tuple[int, int | None]]:
-        (source,), (target,) = self._source.result(), self._target.result()
-        return (source[0], source[1]), (target[0], target[1])
+    def differing(self) -> Collection[int]:
+        """The parts that are not alike."""
+        source, target = self._sides
+        return {part for part, *_ in {*source} ^ {*target}}
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """How many rows each side has."""
+        source, target = self._sides
+        return sum(count for _, count, _ in source), sum(count for _, count, _ in target)
+
+    def rows_in(self, parts: Collection[int]) -> int:
+        """How many rows the side with more of them has in these parts."""
+        source, target = (sum(count for part, count, _ in side if part in parts) for side in self._sides)
+        return int(max(source, target))
+
+    @property
+    def _sides(self) -> tuple[Rows, Rows]:
+        source, target = self._asked
+        return source.result(), target.result()
 
 
 class Streamed:
-    """Both sides are read in key order; a chunk ends where the side that is further behind ends."""
+    """Both sides are read in key order; a chunk ends where the side that is further behind ends.
+
+    Where each column is told by text, rows are read only of the ranges whose texts are not alike.
+    """
 
     def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS) -> None:
         self._pair = pair
         self._rows = rows
 
     def chunks(self) -> Iterator[Chunk]:
+        return self._told() if self._pair.texts else self._read(Range())
+
+    def _told(self) -> Iterator[Chunk]:
+        """By text, until too many texts differed whose values did not."""
+        pair, in_vain = self._pair, 0
+        asked = (
+            (within, pair.ask(partial(_texts, within, self._rows + 1, pair.texts)))
+            for within in ranges(pair, pair.source_query, Range(), self._rows)
+        )
+        for within, (source, target) in ahead(asked):
+            [ours], [theirs] = source.result(), target.result()
+            if agreement(ours, theirs, self._rows):
+                yield Chunk(ours[0], ())
+                continue
+            differed = False
+            for chunk in self._read(within):
+                differed = differed or bool(chunk.suspects)
+                yield chunk
+            in_vain += not differed
+            if in_vain > _IN_VAIN:
+                if within.to is not None:
+                    yield from self._read(Range(within.to))
+                return
+
+    def _read(self, within: Range) -> Iterator[Chunk]:
         columns = self._pair.columns
-        after: Key | None = None
         while True:
-            within = Range(after)
             source, target = self._pair.read(partial(_rows, within, self._rows))
             more = [rows for rows in (source, target) if len(rows) == self._rows]
-            if source == target and not columns.delicate:
+            if columns.alike(source, target):
                 yield Chunk(len(source), ())
                 if not more:
                     return
-                after = columns.key_of(source[-1])
+                within = Range(columns.key_of(source[-1]), within.to)
                 continue
-            ours, theirs = self._keyed(source, after), self._keyed(target, after)
+            ours, theirs = self._keyed(source, within.after), self._keyed(target, within.after)
             ends = [columns.key_of(rows[-1]) for rows in more]
             if ends:
-                after = min(ends)
-                ours, theirs = _until(ours, after), _until(theirs, after)
+                within = Range(min(ends), within.to)
+                ours, theirs = _until(ours, min(ends)), _until(theirs, min(ends))
             yield Chunk(len(ours), suspects(columns, ours, theirs))
             if not ends:
                 return
@@ -147,6 +201,29 @@ class Streamed:
         )
 
 
+def ranges(pair: TablePair, query: Query, within: Range, rows: int) -> Iterator[Range]:
+    """``within`` in ranges of so many rows of the side that ``query`` reads."""
+    side = pair.source if query is pair.source_query else pair.target
+    after = within.after
+    following = side.ask(query.boundary(within, rows))
+    while found := following.result():
+        boundary = pair.columns.key_from(found[0])
+        # Asked before the range's own digest, so that the next range is known when this one is done.
+        following = side.ask(query.boundary(Range(boundary, within.to), rows))
+        yield Range(after, boundary)
+        after = boundary
+    yield Range(after, within.to)
+
+
+def ahead(items: Iterator[_T]) -> Iterator[_T]:
+    """Each item once the next was made, so that both sides are asked for it before this one is judged."""
+    before = deque(islice(items, 1))
+    for item in items:
+        before.append(item)
+        yield before.popleft()
+    yield from before
+
+
 def suspects(
     columns: ComparedColumns, source: Mapping[Key, Row], target: Mapping[Key, Row]
 ) -> tuple[Key, ...]:
@@ -156,6 +233,18 @@ def suspects(
         for key in {**source, **target}
         if key not in source or key not in target or columns.differing(source[key], target[key])
     )
+
+
+def _parts_of(rows: int) -> int:
+    return 1 << (rows // _ROWS_OF_A_PART).bit_length()
+
+
+def _row_hashes(within: Range, seed: int, parts: int, chosen: Sequence[int], query: Query) -> Statement:
+    return query.row_hashes(within, seed, parts, chosen)
+
+
+def _texts(within: Range, limit: int, texts: Sequence[Text], query: Query) -> Statement:
+    return query.texts(within, limit, texts)
 
 
 def _rows(within: Range, limit: int, query: Query) -> Statement:

@@ -21,10 +21,14 @@ _NUMBERS = {Kind.INTEGER, Kind.BOOLEAN, Kind.NUMERIC, Kind.FLOAT, Kind.SINGLE}
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """One key column on one side: ``match`` finds equal keys, ``order`` is what the table is walked by."""
+    """One key column on one side: ``match`` finds equal keys, ``order`` is what the table is walked by.
+
+    ``type`` is PostgreSQL's for ``match``.
+    """
 
     match: str
     order: str
+    type: str
     declared: Declared
     postgresql: bool
 
@@ -43,9 +47,10 @@ def key_column(
     name: str, kind: Kind, declared: Declared, *, postgresql: bool, collated_alike: bool
 ) -> KeyColumn:
     """``name`` comes quoted. ``collated_alike``: one collation, with its index, sorts text on both sides."""
-    build = _postgresql_column if postgresql else _sqlite_column
-    match, order = build(name, kind, declared, collated_alike)
-    return KeyColumn(match, order, declared, postgresql)
+    if postgresql:
+        return KeyColumn(*_postgresql_column(name, kind, declared, collated_alike), declared, postgresql)
+    match, order = _sqlite_column(name, kind, declared)
+    return KeyColumn(match, order, "", declared, postgresql)
 
 
 def alternatives(columns: Sequence[KeyColumn], key: Key) -> list[tuple[object, ...]]:
@@ -58,20 +63,34 @@ def bound(columns: Sequence[KeyColumn], key: Key) -> tuple[object, ...]:
     return tuple(column.forms(value)[0] for column, value in zip(columns, key, strict=True))
 
 
-def _postgresql_column(name: str, kind: Kind, declared: Declared, collated_alike: bool) -> tuple[str, str]:
+def arrays(columns: Sequence[KeyColumn], keys: Sequence[Key]) -> tuple[list[object], ...]:
+    """``keys`` as one array for each column of PostgreSQL."""
+    stored = zip(*(values for key in keys for values in alternatives(columns, key)), strict=True)
+    return tuple(map(_of_one_type, stored))
+
+
+def _of_one_type(values: Sequence[object]) -> list[object]:
+    # The driver refuses an array of whole and broken numbers; as text the server reads each as its own.
+    return list(values) if len(set(map(type, values))) == 1 else list(map(str, values))
+
+
+def _postgresql_column(
+    name: str, kind: Kind, declared: Declared, collated_alike: bool
+) -> tuple[str, str, str]:
     if kind is Kind.PADDED and not collated_alike:
         trimmed = f"rtrim(({name})::text, ' ')"
-        return trimmed, f'{trimmed} COLLATE "C"'
+        return trimmed, f'{trimmed} COLLATE "C"', "text"
     if kind in {Kind.TEXT, Kind.OPAQUE} and declared.name not in _PLAIN_TEXT:
-        return f"({name})::text", f'({name})::text COLLATE "C"'
+        return f"({name})::text", f'({name})::text COLLATE "C"', "text"
     if declared.kind is Kind.BOOLEAN and kind is not Kind.BOOLEAN:
-        return f"({name})::int", f"({name})::int"
+        return f"({name})::int", f"({name})::int", "int"
     if declared.name in _PLAIN_TEXT and not collated_alike:
-        return name, f'{name} COLLATE "C"'
-    return name, name
+        return name, f'{name} COLLATE "C"', declared.name
+    # character alone would mean a single one.
+    return name, name, "bpchar" if declared.name == "character" else declared.name
 
 
-def _sqlite_column(name: str, kind: Kind, declared: Declared, _collated_alike: bool) -> tuple[str, str]:
+def _sqlite_column(name: str, kind: Kind, declared: Declared) -> tuple[str, str]:
     if kind is Kind.PADDED:
         trimmed = f"rtrim({name}, ' ') COLLATE BINARY"
         return trimmed, trimmed

@@ -17,20 +17,19 @@ from dual_write.digest_columns import (
 from dual_write.digest_keys import Key, key_column
 from dual_write.digest_query import Query, Statement
 from dual_write.digest_reader import Rows, SideReader
+from dual_write.digest_texts import Text, text_of
 from dual_write.digest_types import Declared, meeting_kind
 from dual_write.errors import SchemaError
 from dual_write.mapping import Column, TableFlow
 from dual_write.sqlite_rows import quote
-
-# How many keys are looked up with one statement.
-LOOKUP = 200
 
 
 @dataclass(frozen=True, slots=True)
 class TablePair:
     """A flow with its columns' kinds and a reader and a query for each side.
 
-    ``pushed_down``: both servers can digest the rows by themselves.
+    ``pushed_down``: both servers can digest the rows by themselves. ``texts``: how each column is told by
+    text on both sides; empty unless every one is.
     """
 
     flow: TableFlow
@@ -40,6 +39,7 @@ class TablePair:
     source_query: Query
     target_query: Query
     pushed_down: bool
+    texts: tuple[Text, ...]
 
     def ask(self, statement: Callable[[Query], Statement]) -> tuple[Future[Rows], Future[Rows]]:
         """The same question to both sides at once."""
@@ -55,8 +55,9 @@ class TablePair:
     def rows(self, keys: Sequence[Key]) -> Mapping[Key, tuple[Row | None, Row | None]]:
         """The rows that both sides hold under these keys now, None where there is none."""
         found: dict[Key, tuple[Row | None, Row | None]] = {}
-        for start in range(0, len(keys), LOOKUP):
-            some = keys[start : start + LOOKUP]
+        together = min(self.source_query.lookup, self.target_query.lookup)
+        for start in range(0, len(keys), together):
+            some = keys[start : start + together]
             source, target = self.read(partial(_by_key, some))
             ours = {self.columns.key_of(row): row for row in source}
             theirs = {self.columns.key_of(row): row for row in target}
@@ -100,6 +101,7 @@ class _Half:
             tuple(wire_expression(sql, column.kind, its, across=column.across) for sql, column, its in mapped)
             if postgresql
             else expressions,
+            expressions,
             compared.key,
             tuple(hash_expression(sql, column.kind, its) for sql, column, its in mapped)
             if compared.pushed_down
@@ -167,7 +169,22 @@ def table_pair(
         ours.query(compared),
         theirs.query(compared),
         pushed_down,
+        _texts(columns, source, target),
     )
+
+
+def _texts(columns: Sequence[ComparedColumn], source: SideReader, target: SideReader) -> tuple[Text, ...]:
+    # Not of two SQLite files: its allocations take turns within a process, and rows are compared as fast.
+    if source.postgresql == target.postgresql:
+        return ()
+    texts = [
+        text_of(column.kind, column.source, column.target)
+        if source.postgresql
+        else text_of(column.kind, column.target, column.source)
+        for column in columns
+    ]
+    told = tuple(text for text in texts if text is not None)
+    return told if len(told) == len(texts) else ()
 
 
 def _compared(flow: TableFlow, source: SideReader, target: SideReader) -> tuple[ComparedColumn, ...]:

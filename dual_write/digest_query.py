@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dual_write.digest_keys import Key, KeyColumn, alternatives, bound
+from dual_write.digest_keys import Key, KeyColumn, alternatives, arrays, bound
+from dual_write.digest_texts import Text, aggregates
 
 Statement = tuple[str, tuple[object, ...]]
 """SQL and its parameters."""
 
-BUCKETS = 256
-"""Into how many parts a range that differs is split, by the hash of the key."""
+# How many keys are looked up with one statement: SQLite takes each as parameters of its own.
+_KEYS_IN_ARRAYS = 5_000
+_KEYS_IN_LIST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Range:
 class Query:
     """One side's table. ``table`` and the expressions are SQL; ``key`` are positions in ``columns``.
 
+    ``expressions`` are the columns as they are stored, ``columns`` as the driver can deliver them exactly;
     ``hashes`` are the columns' expressions for the pushed-down digest, empty where it is not to be had.
     ``integer_key``: the key is one whole number on both sides. ``mark`` is the driver's placeholder.
     """
@@ -31,10 +34,18 @@ class Query:
     table: str
     keys: tuple[KeyColumn, ...]
     columns: tuple[str, ...]
+    expressions: tuple[str, ...]
     key: tuple[int, ...]
     hashes: tuple[str, ...]
     integer_key: bool
     mark: str
+
+    def texts(self, within: Range, limit: int, texts: Sequence[Text]) -> Statement:
+        """What `digest_texts.agreement` compares, of up to ``limit`` rows in key order."""
+        where, values = self._where(within)
+        named = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(self.expressions))
+        rows = f"SELECT {named} FROM {self.table}{where} ORDER BY {self._order} LIMIT {limit}"
+        return f"SELECT {aggregates(texts, postgresql=self._postgresql)} FROM ({rows}) AS held", values
 
     def rows(self, within: Range, limit: int) -> Statement:
         """All columns of up to ``limit`` rows in key order."""
@@ -57,36 +68,49 @@ class Query:
         nulls = " OR ".join(f"{column.match} IS NULL" for column in self.keys)
         return f"SELECT 1 FROM {self.table} WHERE {nulls} LIMIT 1", ()
 
+    @property
+    def lookup(self) -> int:
+        """How many keys ``by_key`` takes at once."""
+        return _KEYS_IN_ARRAYS if self._postgresql else _KEYS_IN_LIST
+
     def by_key(self, keys: Sequence[Key]) -> Statement:
         """All columns of the rows with these keys."""
-        stored = [values for key in keys for values in alternatives(self.keys, key)]
-        one = self._tuple([self.mark] * len(self.keys))
+        found = f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE "
         matches = self._tuple([column.match for column in self.keys])
-        listed = ", ".join([one] * len(stored))
-        if len(self.keys) > 1 and self.mark == "?":
-            listed = f"VALUES {listed}"
+        if self._postgresql:
+            listed = ", ".join(f"{self.mark}::{column.type}[]" for column in self.keys)
+            among = f"= ANY({listed})" if len(self.keys) == 1 else f"IN (SELECT * FROM unnest({listed}))"
+            return f"{found}{matches} {among}", arrays(self.keys, keys)
+        stored = [values for key in keys for values in alternatives(self.keys, key)]
+        listed = ", ".join([self._tuple([self.mark] * len(self.keys))] * len(stored))
         return (
-            f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE {matches} IN ({listed})",
+            f"{found}{matches} IN ({listed if len(self.keys) == 1 else f'VALUES {listed}'})",
             tuple(value for values in stored for value in values),
         )
 
-    def digest(self, within: Range, seed: int) -> Statement:
-        """The number of rows, and one number that covers them all: count, digest."""
-        where, values = self._where(within)
-        return f"SELECT count(*), bit_xor({self._row_hash(seed)}) FROM {self.table}{where}", values
+    def digests(self, within: Range, seed: int, parts: int) -> Statement:
+        """One number for all rows of each part of the range: part, count, digest.
 
-    def buckets(self, within: Range, seed: int) -> Statement:
-        """The same for each part of the range: bucket, count, digest."""
+        A row's part is a hash of its key; ``parts`` is a power of two.
+        """
         where, values = self._where(within)
-        columns = f"{self._bucket(seed)}, count(*), bit_xor({self._row_hash(seed)})"
-        return f"SELECT {columns} FROM {self.table}{where} GROUP BY 1", values
+        part = "0" if parts == 1 else self._part(seed, parts)
+        grouped = "" if parts == 1 else " GROUP BY 1"
+        columns = f"{part}, count(*), bit_xor({self._row_hash(seed)})"
+        return f"SELECT {columns} FROM {self.table}{where}{grouped}", values
 
-    def row_hashes(self, within: Range, seed: int, buckets: Sequence[int]) -> Statement:
-        """The key's columns and the hash of each row in these buckets."""
+    def row_hashes(self, within: Range, seed: int, parts: int, chosen: Sequence[int]) -> Statement:
+        """The key's columns and the hash of each row in the chosen parts."""
         where, values = self._where(within)
-        columns = f"{self._key}, {self._row_hash(seed)}"
-        chosen = f"{self._bucket(seed)} IN ({', '.join(map(str, buckets))})"
-        return f"SELECT {columns} FROM {self.table}{where or ' WHERE true'} AND {chosen}", values
+        rows = f"SELECT {self._key}, {self._row_hash(seed)} FROM {self.table}{where}"
+        if parts == 1:
+            return rows, values
+        among = f"{self._part(seed, parts)} = ANY({self.mark}::bigint[])"
+        return f"{rows} {'AND' if where else 'WHERE'} {among}", (*values, list(chosen))
+
+    @property
+    def _postgresql(self) -> bool:
+        return self.mark == "%s"
 
     @property
     def _key(self) -> str:
@@ -108,8 +132,11 @@ class Query:
     def _key_hash(self, seed: int) -> str:
         return f"hash_record_extended(ROW({', '.join(self.hashes[at] for at in self.key)}), {seed})"
 
-    def _bucket(self, seed: int) -> str:
-        return f"({self._key_hash(seed)} & {BUCKETS - 1})"
+    def _part(self, seed: int, parts: int) -> str:
+        if self.integer_key:
+            # Keys may collide here: all that counts is that both sides put a key into the same part.
+            return f"(hashint8extended(({self.keys[0].match})::int8, {seed}) & {parts - 1})"
+        return f"({self._key_hash(seed)} & {parts - 1})"
 
     def _where(self, within: Range) -> Statement:
         left = self._tuple([column.order for column in self.keys])

@@ -17,10 +17,10 @@ from dual_write.sqlite_rows import quote
 
 Rows = list[tuple[Any, ...]]
 
+STATEMENT_SECONDS = 60
 # Text that leaves a session must not depend on the session; a check must neither write nor linger.
 _POSTGRESQL_SESSION = (
     "SET default_transaction_read_only = on",
-    "SET statement_timeout = '60s'",
     "SET timezone = 'UTC'",
     "SET datestyle = 'ISO'",
     "SET intervalstyle = 'postgres'",
@@ -51,8 +51,10 @@ class SideReader:
     Each statement is its own transaction, so no snapshot is held between two of them.
     """
 
-    def __init__(self, engine: sa.Engine, role: str) -> None:
+    def __init__(self, engine: sa.Engine, role: str, seconds: int = STATEMENT_SECONDS) -> None:
+        """``seconds`` is how long PostgreSQL may take for one statement."""
         self.role = role
+        self._seconds = seconds
         self.postgresql = engine.dialect.name == "postgresql"
         self._engine = engine
         self._name = redacted(engine.url)
@@ -154,7 +156,8 @@ class SideReader:
             return SchemaError(failure + "Correct the table's mapping in the plan.")
         if state == "57014":
             return CheckFailed(
-                failure + "Check when the database is less busy, or index the key in this order."
+                failure + "Check when the database is less busy, allow more with --timeout, or index the key "
+                "in this order."
             )
         return CheckFailed(failure + "Nothing is known about the data; mend the cause and check again.")
 
@@ -179,6 +182,7 @@ class SideReader:
             driver.prepare_threshold = None
             for setting in _POSTGRESQL_SESSION:
                 driver.execute(setting)
+            driver.execute(f"SET statement_timeout = '{self._seconds}s'")
         else:
             driver.isolation_level = None
             driver.execute("PRAGMA query_only = ON")

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dual_write.check import Progress, run_check
+from dual_write.check import Manners, Progress, run_check
+from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
+from dual_write.database import open_engine
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.doctor_databases import reach
 from migration.observations import CheckRun, Observations
 from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
@@ -59,6 +62,7 @@ def check_phase(
     progress: Progress | None = None,
     table: str | None = None,
     limit: int | None = None,
+    manners: Manners = Manners(),  # noqa: B008 - it is frozen
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
@@ -69,7 +73,7 @@ def check_phase(
     with wiring.replicating(phase) as replication:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, flows, progress, table, limit))
+            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners))
             for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
@@ -82,6 +86,33 @@ def check_phase(
             started = wiring.control.now(connection) - report.seconds
         Observations(wiring.control).add_check(_run(report, started))
     return report
+
+
+def check_databases(
+    source: str,
+    target: str,
+    table: str,
+    *,
+    named: str | None = None,
+    ignore: Sequence[str] = (),
+    progress: Progress | None = None,
+    limit: int | None = None,
+    manners: Manners = Manners(),  # noqa: B008 - it is frozen
+) -> CheckResult:
+    """Compare a table of two databases, given by URL, without a plan; see `flow_between` for which columns.
+
+    Nothing is known of changes on their way, so the verdict holds only if nothing wrote meanwhile.
+    Raises DataError as `run_check`, and for a URL that cannot be used.
+    """
+    ours, theirs = open_engine(source), open_engine(target)
+    try:
+        reach(ours)
+        reach(theirs)
+        flow = flow_between(ours, theirs, table, named=named, ignore=ignore)
+        return run_check(ours, theirs, [flow], progress=progress, limit=limit, manners=manners)
+    finally:
+        ours.dispose()
+        theirs.dispose()
 
 
 def flows_of(mappings: Sequence[TableMapping], record: PhaseRecord) -> dict[Side, list[TableFlow]]:
@@ -106,6 +137,7 @@ def _compare(
     progress: Progress | None,
     table: str | None,
     limit: int | None,
+    manners: Manners,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
     with wiring.engines(record.name, to) as (source, target):
@@ -117,6 +149,7 @@ def _compare(
             progress=progress,
             table=table,
             limit=limit,
+            manners=manners,
         )
 
 

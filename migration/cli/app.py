@@ -14,7 +14,7 @@ ROOMS = {
     "serve": "processes",
     "relay": "processes",
     "sync": "data",
-    "check": "data",
+    "check": "consistency",
     "status": "watching",
     "shadow": "watching",
     "advance": "journey",

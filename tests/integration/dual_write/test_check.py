@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dual_write.check import Recheck, run_check
 from dual_write.check_result import FindingKind
+from dual_write.database import open_engine
 from dual_write.errors import CheckFailed, SchemaError, UnreachableError
 from dual_write.mapping import Column, TableFlow
 from tests.integration.dual_write.sides import (
@@ -165,6 +166,51 @@ def test_far_more_rows_on_one_side_are_all_found(pair):
     assert {each.kind for each in result.findings} == {FindingKind.MISSING}
 
 
+@pytest.mark.parametrize("key", ["integer", "text", "composite"])
+@pytest.mark.parametrize("chunk_rows", [4000, 100_000])
+def test_scattered_differences_of_large_tables_are_all_found(postgresql_database, key, chunk_rows):
+    columns = {"integer": "id", "text": "id::text AS id", "composite": "'t' || mod(id, 3) AS tenant, id"}[key]
+    names = ("tenant", "id") if key == "composite" else ("id",)
+    engines = [open_engine(postgresql_database()) for _ in range(2)]
+    for engine in engines:
+        write(engine, f"CREATE TABLE item AS SELECT {columns}, 'x' AS v FROM generate_series(1, 12000) AS id")
+        write(engine, f"ALTER TABLE item ADD PRIMARY KEY ({', '.join(names)})")
+    source, target = engines
+    write(target, "UPDATE item SET v = 'y' WHERE mod(id::int, 20) = 1")
+    write(target, "DELETE FROM item WHERE mod(id::int, 20) = 2")
+    write(source, "DELETE FROM item WHERE mod(id::int, 20) = 3")
+    mapped = (*(Column(name, name, name) for name in names), Column("v", "v", "v"))
+    result = run_check(
+        source, target, [TableFlow("item", "item", names, names, mapped)], chunk_rows=chunk_rows
+    )
+    found = {(int(each.key[-1]) % 20, each.kind.value) for each in result.findings}
+    assert found == {(1, "different"), (2, "missing"), (3, "extra")}
+    assert len({each.key for each in result.findings}) == len(result.findings) == 1800
+    for engine in engines:
+        engine.dispose()
+
+
+def test_values_that_are_written_otherwise_are_compared_all_the_same(tmp_path, postgresql_database):
+    with (
+        database("sqlite", tmp_path, postgresql_database) as lite,
+        database("postgresql", tmp_path, postgresql_database) as server,
+    ):
+        write(lite, "CREATE TABLE item (id INTEGER PRIMARY KEY, v JSON)")
+        write(server, "CREATE TABLE item (id integer PRIMARY KEY, v jsonb)")
+        rows = ", ".join(f"""({number}, '{{"z":1,"number":{number}}}')""" for number in range(100))
+        for engine in (lite, server):
+            write(engine, f"INSERT INTO item VALUES {rows}")
+        mapped = TableFlow(
+            "item", "item", ("id",), ("id",), (Column("id", "id", "id"), Column("v", "v", "v"))
+        )
+        for source, target in ((lite, server), (server, lite)):
+            result = run_check(source, target, [mapped], chunk_rows=5)
+            assert (result.clean, result.rows) == (True, 100)
+        write(lite, "UPDATE item SET v = '[]' WHERE id IN (3, 97)")
+        found = run_check(server, lite, [mapped], chunk_rows=5).findings
+        assert [each.key for each in found] == [(3,), (97,)]
+
+
 def test_values_are_described_and_only_shown_when_asked(pair):
     source, target, made = pair
     write(target, "UPDATE item SET name = NULL WHERE id = 5")
@@ -203,7 +249,7 @@ def test_a_database_that_is_gone_in_mid_check_is_an_error_and_never_clean(pair):
                         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
                 else:
-                    connection.exec_driver_sql("DROP TABLE item")
+                    connection.exec_driver_sql("DROP TABLE IF EXISTS item")
                 connection.commit()
 
     with pytest.raises(CheckFailed, match="could not read from target"):

@@ -127,11 +127,40 @@ def test_values_that_mean_the_same(compare, one, other):
         (("sqlite", "BOOLEAN", "2"), ("postgresql", "boolean", "true")),
         (("sqlite", "TEXT", "'a '"), ("postgresql", "text", "'a'")),
         (("sqlite", "TEXT COLLATE NOCASE", "'A'"), ("sqlite", "TEXT COLLATE NOCASE", "'a'")),
+        # What the texts of whole columns are made of may itself be stored.
+        (("sqlite", "TEXT", "NULL"), ("postgresql", "text", r"E'\x1d'")),
+        (("sqlite", "TEXT", "NULL"), ("sqlite", "TEXT", "char(29)")),
+        (("sqlite", "DATETIME", "char(29)"), ("postgresql", "timestamp", "NULL")),
+        (("sqlite", "DATETIME", "char(28)"), ("postgresql", "timestamp", "'infinity'")),
+        (
+            ("sqlite", "DATETIME", "'0001-01-01 00:00:00.000000'"),
+            ("postgresql", "timestamp", "'0001-01-01 BC'"),
+        ),
+        (("sqlite", "TIME", "'24:00:00.000000'"), ("postgresql", "time", "'24:00'")),
+        (("sqlite", "TEXT", "x'61'"), ("postgresql", "text", "'a'")),
+        (("sqlite", "INTEGER", "x'35'"), ("postgresql", "integer", "5")),
+        (("sqlite", "REAL", "x'30'"), ("postgresql", "double precision", "0")),
+        (("sqlite", "BLOB", "'a'"), ("postgresql", "bytea", r"'\x61'")),
+        (("sqlite", "BLOB", "NULL"), ("postgresql", "bytea", "''")),
+        (("sqlite", "REAL", "1e-300"), ("postgresql", "double precision", "2e-300")),
+        (("sqlite", "REAL", "1e300"), ("postgresql", "double precision", "2e300")),
+        (("sqlite", "REAL", "0.30000000000000004"), ("postgresql", "double precision", "0.3")),
+        (("sqlite", "REAL", "-0.5"), ("postgresql", "double precision", "0.5")),
+        (("sqlite", "NUMERIC(10,2)", "1.001"), ("postgresql", "numeric", "1.00")),
+        (("sqlite", "NUMERIC(10,2)", "0"), ("postgresql", "numeric", "'NaN'")),
+        (("sqlite", "JSON", "0.1 + 0.2"), ("postgresql", "json", "'0.3'")),
     ],
 )
 def test_values_that_only_look_alike(compare, one, other):
     assert compare(one, other) == 1
     assert compare(other, one) == 1
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "sqlite"])
+def test_what_joins_values_may_be_stored(compare, engine):
+    values = ("'a' || char(30) || 'b'", "'c'"), ("'a'", "'b' || char(30) || 'c'")
+    theirs = (value.replace("char(", "chr(") if engine == "postgresql" else value for value in values[1])
+    assert compare(("sqlite", "TEXT", *values[0]), (engine, "text", *theirs)) == 2
 
 
 def test_expressions_may_hold_what_drivers_take_for_placeholders(compare):

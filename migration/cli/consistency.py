@@ -1,0 +1,187 @@
+"""``strangler check``: do both sides hold the same rows, of a phase or of any two databases?"""
+
+import json as documents
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dual_write.check import Manners
+from dual_write.check_result import CheckResult, TableResult, shown_key
+from migration.checking import check_databases, check_phase
+from migration.cli.bars import bars
+from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
+from migration.cli.output import FINDING, OK, out, print_json, print_table
+from migration.cli.session import opened
+from migration.repairing import repair_phase
+from migration.report import render_check
+
+_SHOWN_FINDINGS = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(
+    phase: Annotated[
+        str | None,
+        typer.Argument(metavar="PHASE", help="A phase of the plan; none with --source.", show_default=False),
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Plan how to mend what differs.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="With --repair: mend it, and check again.")] = False,
+    max_deletes: Annotated[int, typer.Option(help="With --repair: delete no more rows than this.")] = 100,
+    table: Annotated[str | None, typer.Option(help="This table alone, by its name on either side.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after so many findings.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write every finding into this file, a line of JSON each.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
+    share: Annotated[
+        int, typer.Option(min=1, max=100, help="Read for no more than this percentage of the time.")
+    ] = 100,
+    timeout: Annotated[
+        int, typer.Option(min=1, help="Seconds that one statement may take (PostgreSQL).")
+    ] = 60,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STRANGLER_SOURCE",
+            help="Without a plan: the URL of the database that is right.",
+            show_envvar=True,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STRANGLER_TARGET",
+            help="With --source: the database to compare with it.",
+            show_envvar=True,
+        ),
+    ] = None,
+    target_table: Annotated[
+        str | None, typer.Option(help="With --source: the table's name at the target, if it is another.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="With --source: a column to leave out. May be repeated.")
+    ] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Compare both sides while they are written to. Exit 1 when they differ."""
+    manners = Manners(share / 100, timeout)
+    if phase is not None and source is not None:
+        raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
+    if apply and not repair:
+        raise typer.BadParameter("--apply says to carry out a --repair; give both.")
+    if phase is None:
+        if repair:
+            raise typer.BadParameter("--repair needs a phase of a plan: it says which side follows.")
+        if source is None or target is None or table is None:
+            raise typer.BadParameter("Name a phase, or give --source, --target and --table.")
+        with bars(json) as shown:
+            result = check_databases(
+                source,
+                target,
+                table,
+                named=target_table,
+                ignore=ignore or (),
+                progress=shown.show,
+                limit=limit,
+                manners=manners,
+            )
+        _keep([("target", result)], table, export, html)
+        _tell(table, [("target", result)], result.to_json(), export, json)
+        raise typer.Exit(OK if result.clean else FINDING)
+    with opened(plan) as wiring:
+        with bars(json) as shown:
+            report = check_phase(
+                wiring, phase, progress=shown.show, table=table, limit=limit, manners=manners
+            )
+        mended = None
+        if repair and report.findings:
+            mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes)
+            if apply:
+                report = check_phase(wiring, phase, table=table, limit=limit, manners=manners)
+    _keep(report.results, phase, export, html)
+    _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json)
+    if mended is not None and not json:
+        _show_repair(mended, applied=apply)
+    if not report.clean:
+        raise typer.Exit(FINDING)
+
+
+def _tell(
+    name: str,
+    results: Sequence[tuple[str, CheckResult]],
+    document: Mapping[str, Any],
+    export: Path | None,
+    json: bool,
+) -> None:
+    if json:
+        print_json(document)
+    else:
+        _show(name, results, export)
+
+
+def _keep(
+    results: Sequence[tuple[str, CheckResult]], name: str, export: Path | None, html: Path | None
+) -> None:
+    if export is not None:
+        lines = (line for _, result in results for each in result.tables for line in _lines(each))
+        export.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if html is not None:
+        html.write_text(render_check(name, results), encoding="utf-8")
+
+
+def _lines(result: TableResult) -> list[str]:
+    undecided = [
+        {"table": result.target, "kind": "undecided", "key": shown_key(key)} for key in result.undecided
+    ]
+    found = [finding.to_json() for finding in result.findings]
+    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*found, *undecided)]
+
+
+def _show(name: str, results: Sequence[tuple[str, CheckResult]], export: Path | None) -> None:
+    print_table(
+        f"Check of {name}",
+        ("table", "to", "rows", "findings", "undecided"),
+        [
+            (f"{each.source} → {each.target}", to, each.rows, len(each.findings), len(each.undecided))
+            for to, result in results
+            for each in result.tables
+        ],
+    )
+    findings = [finding for _, result in results for finding in result.findings]
+    for finding in findings[:_SHOWN_FINDINGS]:
+        columns = ", ".join(finding.columns)
+        out.print(f"  {finding.table} {list(finding.key)}: {finding.kind} {columns}".rstrip(), markup=False)
+    if len(findings) > _SHOWN_FINDINGS:
+        listed = f"{export} lists them all" if export else "--export FILE or --json lists them all"
+        out.print(f"  … and {len(findings) - _SHOWN_FINDINGS} more; {listed}", markup=False)
+    for _, result in results:
+        out.print(result.covers)
+    clean = all(result.clean for _, result in results)
+    verdict = "[bold green]clean[/]" if clean else "[bold red]not clean[/]"
+    rows, seconds = sum(result.rows for _, result in results), sum(result.seconds for _, result in results)
+    out.print(f"{verdict}: {rows} rows in {seconds:.1f} s")
+
+
+def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
+    for statement in mended["statements"][:_SHOWN_FINDINGS]:
+        out.print(f"  {statement}", markup=False)
+    if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
+        out.print(f"  … and {left} more; --json lists them all")
+    if not applied:
+        out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
+        out.print("Carry them out with --repair --apply.")
+        return
+    out.print(f"{mended['applied']} repairs applied.")
+    if mended["skipped"]:
+        out.print(f"{mended['skipped']} were skipped, because their row had changed meanwhile.")
+    for failure in mended["failed"]:
+        out.print(f"  refused {failure}", style="red", markup=False)
+    for file in mended["undo"]:
+        out.print(f"To take them back: {file}")

@@ -1,0 +1,29 @@
+"""A consistency check as one HTML page."""
+
+from collections.abc import Sequence
+
+from dual_write.check_result import CheckResult
+from migration.report.page import render
+
+_FINDINGS = 1_000
+"""Findings shown; a file can have them all."""
+
+
+def render_check(name: str, results: Sequence[tuple[str, CheckResult]]) -> str:
+    """The page of what was checked, phase or table, with a result for each side that rows go to.
+
+    Values are described, not shown, unless the check revealed them.
+    """
+    return render(
+        "check.html.j2",
+        {
+            "name": name,
+            "results": results,
+            "clean": all(result.clean for _, result in results),
+            "rows": sum(result.rows for _, result in results),
+            "findings": [finding for _, result in results for finding in result.findings],
+            "undecided": sum(result.undecided for _, result in results),
+            "seconds": sum(result.seconds for _, result in results),
+            "shown": _FINDINGS,
+        },
+    )
