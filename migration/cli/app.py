@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from migration.cli import data, demo, flags, journey, plan, processes, watching
+from migration.cli import data, demo, flags, journey, override, plan, processes, watching
 
 app = typer.Typer(
     name="strangler",
@@ -36,5 +36,6 @@ processes.register(app)
 data.register(app)
 watching.register(app)
 journey.register(app)
+override.register(app)
 demo.register(app)
 app.add_typer(flags.app, name="flags")
