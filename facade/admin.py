@@ -3,9 +3,11 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Response
 
+from facade.health_report import services
 from facade.metrics import CONTENT_TYPE, exposition
 
 
@@ -50,5 +52,12 @@ def admin_app(readiness: Callable[[], Readiness], metrics: str, token: str) -> F
     @app.get("/-/metrics", dependencies=[Depends(authorized)])
     def all_metrics() -> Response:
         return Response(exposition(metrics), media_type=CONTENT_TYPE)
+
+    @app.get("/-/health/services", dependencies=[Depends(authorized)])
+    def health_of_services(response: Response) -> dict[str, object]:
+        report = services(Path(metrics))
+        if report["status"] in {"down", "unknown"}:
+            response.status_code = 503
+        return report
 
     return app

@@ -72,8 +72,10 @@ def parse_head(raw: bytes) -> Head:
                 chunked = True
             elif name == b"connection":
                 nominated.update(token.strip(b" \t").lower() for token in value.split(b","))
-    if chunked and length != -1:
+    if chunked and (length != -1 or raw[7] == 0x30):
         raise Malformed("the length of the body is ambiguous")
+    if (chunked or length > 0) and (status_line[9] == 0x31 or status_line[9:12] == b"204"):
+        raise Malformed("it has a body that it cannot have")
     keep_alive = b"close" not in nominated and (raw[7] == 0x31 or b"keep-alive" in nominated)
     block = raw[end + 2 : -2] if plain else _without_hops(raw[end + 2 : -4], nominated - {b"content-length"})
     return Head(
@@ -101,6 +103,19 @@ def compose(head: Head, lines: bytes, *, chunked: bool, close: bool) -> bytes:
             b"Connection: close\r\n\r\n" if close else b"\r\n",
         )
     )
+
+
+def agrees(head: Head, asked: bytes | None) -> bool:
+    """Whether a 101 switches to a protocol that the request's Upgrade field offered."""
+    offered = [] if asked is None else [token.strip(b" \t").lower() for token in asked.split(b",")]
+    chosen = [value.lower() for name, value in head.pairs() if name.lower() == b"upgrade"]
+    return len(chosen) == 1 and chosen[0] in offered
+
+
+def switched(head: Head) -> bytes:
+    """The head of a 101 as the client gets it."""
+    protocol = [b"Upgrade: %b\r\n" % value for name, value in head.pairs() if name.lower() == b"upgrade"]
+    return b"".join((head.status_line, head.block, b"Connection: Upgrade\r\n", *protocol, b"\r\n"))
 
 
 def own(status: int, text: str, *lines: bytes, close: bool = False, bodyless: bool = False) -> bytes:

@@ -11,15 +11,34 @@ from facade.routing_key import RoutingKey
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """PEM files: a certificate with its chain, and its key."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """TLS to an upstream: the PEM file of the ``authorities`` that may sign its certificate (None for those
+    of the system), the ``certificate`` that is shown to it, and whether it is verified at all."""
+
+    authorities: str | None = None
+    certificate: Certificate | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """One server behind the facade."""
 
     host: str
     port: int
     tls: bool = False
+    trust: Trust = Trust()
 
     @classmethod
-    def parse(cls, url: str) -> "Upstream":
+    def parse(cls, url: str, trust: Trust = Trust()) -> "Upstream":
         """Read ``http://host:port`` or ``https://host``. Raises AddressError."""
         parts = urlsplit(url)
         try:
@@ -40,12 +59,71 @@ class Upstream:
                 f"the upstream URL of {parts.hostname!r} has credentials in it. Write only http://host:port."
             )
         tls = parts.scheme == "https"
-        return cls(parts.hostname, port or (443 if tls else 80), tls)
+        return cls(parts.hostname, port or (443 if tls else 80), tls, trust)
 
     @property
     def authority(self) -> str:
         """``host:port`` as a Host header has it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """``path`` is asked every ``interval``; 2xx within ``timeout`` is well. Seconds."""
+
+    path: str
+    interval: float = 5.0
+    timeout: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One side: its instances, all alike. ``concurrency`` is how many requests one worker has there at a
+    time, None for as many as connections allow."""
+
+    instances: tuple[Upstream, ...]
+    concurrency: int | None = None
+    health: HealthCheck | None = None
+
+    @classmethod
+    def of(cls, *instances: Upstream) -> "Backend":
+        return cls(instances)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket for each client: ``rate`` requests a second, ``burst`` at once.
+
+    A client is its address, or with ``by_key`` its routing key (its address when it has none).
+    """
+
+    rate: float
+    burst: int
+    by_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """Which bearer tokens are good, and what of them goes on.
+
+    ``algorithms`` of HS256 (with ``secret``), RS256 and ES256 (with keys from the URL ``jwks``, fetched again
+    every ``refresh`` seconds). ``forward`` maps claims to the header fields that carry them to upstreams.
+    """
+
+    algorithms: tuple[str, ...]
+    secret: str | None = field(default=None, repr=False)
+    jwks: str | None = None
+    refresh: float = 300.0
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: float = 30.0
+    forward: Mapping[str, str] = field(default_factory=dict)
+    forward_token: bool = True
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether a request's fields are changed on their way."""
+        return bool(self.forward) or not self.forward_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +184,15 @@ class FacadeConfig:
     ``trusted_proxies`` are networks (CIDR) whose ``Forwarded`` and ``X-Forwarded-*`` are extended instead of
     replaced. ``recheck_delay`` is how many seconds after a difference both sides are asked once more.
     ``metrics`` is the directory where workers leave their counters for the admin port, if there is one.
+    ``read_your_writes`` are the phases whose clients read what they wrote; ``rate_limits`` has the limit of
+    all requests under an empty name. ``memory`` is the directory of what the workers of this host share: who
+    wrote, and how fast who comes. ``retries`` is how often one request is sent again at most. Without
+    ``tokens`` none is looked at; with them, ``authenticated`` are the phases that want one. Without
+    ``override_secret`` nobody can force a side.
     """
 
-    monolith: Upstream
-    services: Mapping[str, Upstream] = field(default_factory=dict)
+    monolith: Backend
+    services: Mapping[str, Backend] = field(default_factory=dict)
     routing_keys: Mapping[str, RoutingKey] = field(default_factory=dict)
     shadow: Mapping[str, ShadowRules] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -118,6 +201,13 @@ class FacadeConfig:
     recheck_delay: float = 0.5
     access_log: bool = False
     metrics: str | None = None
+    read_your_writes: frozenset[str] = frozenset()
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    tokens: TokenRules | None = None
+    authenticated: frozenset[str] = frozenset()
+    override_secret: str | None = field(default=None, repr=False)
+    memory: str | None = None
+    retries: int = 2
 
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:

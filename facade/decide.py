@@ -63,9 +63,14 @@ def _decide_write(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) ->
         return Decision(traffic.writer, "writer", traffic, write=True)
     if key is None:
         return Decision(traffic.writer, "no routing key", traffic, write=True)
-    chosen = snapshot.flags.enabled(f"{traffic.name}.writes", key)
-    side = Side.SERVICE if chosen else Side.MONOLITH
-    return Decision(side, "split writes", traffic, write=True, split=True)
+    return Decision(writer_of(snapshot, traffic, key), "split writes", traffic, write=True, split=True)
+
+
+def writer_of(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Side:
+    """The side that accepts the writes of this routing key."""
+    if not traffic.split_writes or key is None:
+        return traffic.writer
+    return Side.SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else Side.MONOLITH
 
 
 def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str) -> Decision:

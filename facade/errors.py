@@ -13,5 +13,9 @@ class RoutingKeyError(FacadeError):
     """A routing key is not written as the facade understands it."""
 
 
+class TlsError(FacadeError):
+    """A certificate, a key or a file of authorities cannot be used."""
+
+
 class AddressError(FacadeError):
     """A URL or a listen address cannot be used."""

@@ -9,19 +9,20 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from facade.answer import CONTINUE, own
-from facade.decide import UNMATCHED, Decision, decide
+from facade.choice import choose
+from facade.decide import UNMATCHED, Decision
 from facade.forward import Forward
-from facade.headers import Fields
+from facade.headers import Fields, Refused
 from facade.mirror import Copy
+from facade.presence import gone
 from facade.routes import Match
-from facade.routing_key import cookie
+from facade.trace import new_parent
 from flags.side import Side
 
 if TYPE_CHECKING:
     from facade.data_path import DataPath
     from facade.protocol import FacadeProtocol
 
-STICKY_COOKIE = "strangler-key"
 ABORTED = 499
 """The status that logs and metrics show when the client hung up before its answer was whole."""
 
@@ -36,8 +37,9 @@ class Stage(Enum):
 
 
 class Exchange:
-    """A request and its answer. ``expires`` is when ``expire`` is due; ``sent`` says that the client's
-    request came whole; ``answering`` that its answer has begun."""
+    """A request and its answer. ``expires`` is when ``expire`` is due; ``sent``: the client's request came
+    whole; ``answering``: its answer has begun, after ``first_byte`` seconds; ``pin`` names the client of a
+    write, ``parent`` begins a trace, ``forward`` replaces the fields for the upstream."""
 
     __slots__ = (
         "_body",
@@ -50,10 +52,15 @@ class Exchange:
         "decision",
         "expires",
         "fields",
+        "first_byte",
+        "forward",
+        "key",
         "lines",
         "match",
         "method",
+        "parent",
         "path",
+        "pin",
         "reason",
         "request_id",
         "sent",
@@ -75,6 +82,7 @@ class Exchange:
         self.fields = fields
         self.sent = not fields.has_body
         self.request_id = fields.request_id or path.next_request_id()
+        self.parent = new_parent() if fields.trace is None else b""
         self.started = monotonic()
         self.expires = self.total_at = self.started + path.timeouts.total
         self.match: Match | None = None
@@ -84,8 +92,12 @@ class Exchange:
         self.status = 0
         self.stage = Stage.FORWARD
         self.answering = False
+        self.first_byte = 0.0
+        self.key: str | None = None
+        self.forward: bytes | None = None
         self.copy: Copy | None = None
         self.lines = b""
+        self.pin: str | None = None
         self._forward: Forward | None = None
         self._counted: str | None = None
         self._body: list[bytes] | None = None
@@ -95,7 +107,12 @@ class Exchange:
 
     def begin(self) -> None:
         """Decide with the snapshot of this moment, and act on it. Once more after a hold."""
-        decision = self._decide()
+        try:
+            decision = self._decide()
+        except Refused as refused:
+            self.client.closing = True
+            self.answer(refused.status, f"Refused: {refused}.")
+            return
         if decision is None:
             self._read_key()
             return
@@ -107,7 +124,7 @@ class Exchange:
             self.answer(410, "This is not carried over from the monolith, and is gone.")
         elif decision.hold and phase is not None:
             self._hold(phase.name)
-        else:
+        elif self.path.gate is None or self._let_in():
             if decision.write and phase is not None:
                 self._counted = phase.name
                 self.path.in_flight[phase.name] += 1
@@ -119,32 +136,18 @@ class Exchange:
 
     def _decide(self) -> Decision | None:
         """The decision, or None when the body has to be read for the routing key first."""
-        snapshot = self.path.snapshot
-        match = self.match = snapshot.routes.match(self.method, self.target)
-        if match is None:
-            return UNMATCHED
-        traffic = snapshot.phases.get(match.route.phase) if match.route.phase is not None else None
-        key = sticky = None
-        if traffic is not None and not (match.write and traffic.hold is not None):
-            routing_key = self.path.routing_keys.get(traffic.name)
-            if routing_key is not None:
-                if routing_key.in_body and self._body is None and not self.sent:
-                    return None
-                body = b"".join(self._body) if self._body is not None and self.sent else None
-                key = routing_key.extract(self.fields, self.target, match.parameters, body)
-            if key is None and traffic.reads is None and not match.write:
-                sticky = self._sticky()
-        return decide(snapshot, match, key, sticky, self.request_id.decode())
+        if self._body is None:
+            return choose(self, None, unread=not self.sent)
+        return choose(self, b"".join(self._body) if self.sent else None, unread=False)
 
-    def _sticky(self) -> str:
-        """What makes a split sticky for a client without a routing key: the facade's own cookie."""
-        known = cookie(self.fields, STICKY_COOKIE)
-        if known is not None:
-            return known
-        fresh = self.path.new_sticky_key()
-        attributes = "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"
-        self.lines = f"Set-Cookie: {STICKY_COOKIE}={fresh}; {attributes}\r\n".encode()
-        return fresh
+    def _let_in(self) -> bool:
+        gate = self.path.gate
+        refusal = None if gate is None else gate.refusal(self)
+        if refusal is None:
+            return True
+        self.count(refusal.event)
+        self.answer(refusal.status, refusal.text, refusal.line)
+        return False
 
     # The request's body
 
@@ -195,7 +198,10 @@ class Exchange:
     def released(self) -> None:
         """The fence is down."""
         self.expires = self.total_at
-        self.begin()
+        if gone(self.client.transport):  # nobody waits for it any more
+            self.client.transport.abort()
+        else:
+            self.begin()
 
     # What goes wrong
 
@@ -216,10 +222,6 @@ class Exchange:
     def stalled(self) -> None:
         """The client stopped sending its body."""
         self.refuse(408, "The body did not come in time.")
-
-    def malformed(self) -> None:
-        """The body's chunks cannot be told apart."""
-        self.refuse(400, "The body is malformed.")
 
     def refuse(self, status: int, text: str) -> None:
         """Answer with an error unless an answer has begun; then cut it."""
@@ -274,13 +276,24 @@ class Exchange:
     def observe(self) -> None:
         """Nothing more happens at an upstream."""
         self.stage = Stage.DONE
+        if self._forward is not None and self._forward.retries is not None:
+            self._forward.retries.over()
         self._forward = None  # the two know each other: without a cycle there is nothing to collect
         path = self.path
         path.active.discard(self)
+        if self.pin is not None:
+            self.wrote(self.pin)
         if self._counted is not None:
             path.in_flight[self._counted] -= 1
             self._counted = None
         path.observe(self, monotonic() - self.started)
+
+    def wrote(self, key: str) -> bytes:
+        """The client's write may be done: its reads follow it. Returns a header line that says so."""
+        phase, own = self.decision.phase, self.path.read_your_writes
+        if phase is None or own is None or not self.decision.write or self.decision.gone:
+            return b""
+        return own.line(phase.name, own.wrote(phase.name, key))
 
     def count(self, event: str) -> None:
         self.path.counters.count(event, self.decision.phase.name if self.decision.phase is not None else "")

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from facade.trace import trace_of
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -26,11 +28,13 @@ HOP_BY_HOP = frozenset(
     }
 )
 SHADOW_MARKER = b"x-strangler-shadow"
+OVERRIDE = b"x-strangler-side"
 PSEUDONYM = b"strangler"
 """How the facade calls itself in ``Via``."""
 
 _FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via"})
-_OWN = frozenset({SHADOW_MARKER, b"x-real-ip", b"x-request-id", b"expect"})
+_OWN = frozenset({SHADOW_MARKER, OVERRIDE, b"x-real-ip", b"x-request-id", b"expect"})
+_TRACE = frozenset({b"traceparent", b"tracestate"})
 _NEVER_NOMINATED = frozenset({b"host", b"content-length", b"close", b"keep-alive"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -59,6 +63,7 @@ class Fields(NamedTuple):
 
     ``pairs`` are names in lower case with their values, ``forward`` the lines for the upstream (without
     framing of a chunked body, without a request id). ``length`` is the Content-Length, -1 without one.
+    ``trace`` is the id of the trace that the client's ``traceparent`` continues.
     """
 
     block: bytes
@@ -71,6 +76,7 @@ class Fields(NamedTuple):
     upgrade: bytes | None
     request_id: bytes | None
     http10: bool
+    trace: bytes | None
 
     def value(self, name: bytes) -> bytes:
         """The first value of a field (its name in lower case), or an empty one."""
@@ -98,14 +104,17 @@ def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields
     host = _host(pairs, http10=http10)
     expect = _expect(pairs) and not http10
     upgrade = _upgrade(pairs, nominated) if length <= 0 and not chunked and not http10 else None
+    trace = trace_of([value for name, value in pairs if name == b"traceparent"])
     kept = [
         line
         for line, (name, _) in zip(lines, pairs, strict=True)
-        if _passes(name, nominated, trusted=edge.trusted)
+        if _passes(name, nominated, trusted=edge.trusted) and (trace is not None or name not in _TRACE)
     ]
     kept += _forwarding(pairs, edge, host, b"1.0" if http10 else b"1.1")
     if upgrade is not None:
         kept += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
+    elif b"te" in nominated and not http10 and _takes_trailers(pairs):
+        kept += [b"Connection: TE", b"TE: trailers"]
     if expect:
         kept.append(b"Expect: 100-continue")
     ids = [value for name, value in pairs if name == b"x-request-id"]
@@ -120,7 +129,14 @@ def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields
         upgrade,
         ids[0] if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None,
         http10,
+        trace,
     )
+
+
+def may_be_set(name: str) -> bool:
+    """Whether the facade may set a field of this name by configuration: none that frames or steers."""
+    lower = name.lower().encode("latin-1", "replace")
+    return lower not in HOP_BY_HOP | _FORWARDING | _OWN | _TRACE | {b"host", b"content-length", b"cookie"}
 
 
 def without_upgrade(head: bytes) -> bytes:
@@ -193,7 +209,14 @@ def _upgrade(pairs: tuple[tuple[bytes, bytes], ...], nominated: frozenset[bytes]
     if b"upgrade" not in nominated:
         return None
     wanted = [value for name, value in pairs if name == b"upgrade"]
-    return wanted[0] if len(wanted) == 1 and not wanted[0].lower().startswith((b"h2", b"http")) else None
+    if len(wanted) != 1:
+        return None
+    offers = [offer.strip(b" \t").lower() for offer in wanted[0].split(b",")]
+    return None if any(offer.startswith((b"h2", b"http")) for offer in offers) else wanted[0]
+
+
+def _takes_trailers(pairs: tuple[tuple[bytes, bytes], ...]) -> bool:
+    return any(name == b"te" and b"trailers" in value.lower().split(b",") for name, value in pairs)
 
 
 def _passes(name: bytes, nominated: frozenset[bytes], *, trusted: bool) -> bool:

@@ -16,13 +16,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from facade.counters import BUCKETS
+from facade.health_report import FRESH, instances
 
 if TYPE_CHECKING:
     from facade.data_path import DataPath
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_FRESH = 5.0
-"""Seconds after which a worker's gauges are no longer believed."""
 
 
 def prepare(directory: str) -> None:
@@ -51,6 +50,7 @@ class WorkerMetrics:
             "clients": len(path.clients),
             "revision": path.snapshot.revision,
             "degraded": degraded is not None,
+            "instances": instances(path),
         }
         draft = self._file.with_suffix(f".{os.getpid()}.tmp")
         draft.write_bytes(orjson.dumps(document))
@@ -73,7 +73,7 @@ class _Workers:
             except (OSError, ValueError):
                 continue
             every.append(document)
-            if age < _FRESH:
+            if age < FRESH:
                 fresh.append(document)
         yield _requests(every)
         yield _events(every)
@@ -119,6 +119,21 @@ def _events(documents: Iterable[Any]) -> Metric:
     return family
 
 
+def _asked(documents: list[Any]) -> Metric:
+    family = GaugeMetricFamily(
+        "strangler_instance_up",
+        "Workers that would ask this instance now.",
+        labels=("phase", "instance"),
+    )
+    workers: Counter[tuple[str, str]] = Counter()
+    for document in documents:
+        for each in document["instances"]:
+            workers[each["phase"], each["instance"]] += each["healthy"] and not each["ejected"]
+    for labels, number in workers.items():
+        family.add_metric(labels, number)
+    return family
+
+
 def _gauges(documents: list[Any]) -> Iterator[Metric]:
     flying: Counter[str] = Counter()
     for document in documents:
@@ -129,6 +144,7 @@ def _gauges(documents: list[Any]) -> Iterator[Metric]:
     for phase, number in flying.items():
         in_flight.add_metric((phase,), number)
     yield in_flight
+    yield _asked(documents)
     for name, help_, value in (
         (
             "strangler_writes_held",

@@ -1,26 +1,30 @@
 """The connections to one upstream: reused while they are fresh, opened on demand up to a cap."""
 
 import asyncio
-import ssl
 from collections import deque
 from time import monotonic
 from typing import cast
 
 from facade.config import Limits, Timeouts, Upstream
 from facade.ejection import Ejection
+from facade.tls import client_context
 from facade.upstream import Failure, Requester, UpstreamConnection
 
 
 class Pool:
-    """Hands connections to requesters, first come, first served. Used on one event loop."""
+    """Hands connections to requesters, first come, first served. Used on one event loop.
+
+    ``healthy`` is what the active health checks say.
+    """
 
     def __init__(self, upstream: Upstream, timeouts: Timeouts, limits: Limits) -> None:
         self.upstream = upstream
         self.ejection = Ejection()
+        self.healthy = True
         self._connect_timeout = timeouts.connect
         self._idle_timeout = timeouts.upstream_idle
         self._most = limits.connections
-        self._tls = ssl.create_default_context() if upstream.tls else None
+        self._tls = client_context(upstream.trust) if upstream.tls else None
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -30,6 +34,11 @@ class Pool:
     def size(self) -> int:
         """Connections that are open or being opened."""
         return len(self._open) + len(self._connecting)
+
+    @property
+    def busy(self) -> int:
+        """Requests that are being answered or wait for a connection."""
+        return len(self._open) - len(self._idle) + len(self._waiting)
 
     def acquire(self, requester: Requester) -> None:
         """Get a connection: ``requester.connected`` is called now or later, or ``failed``."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from facade.evidence import Comparison, ShadowCounts
 from facade.snapshot import Snapshot
+from flags.side import Side
 
 
 class SnapshotSource(Protocol):
@@ -58,4 +59,13 @@ class EvidenceSink(Protocol):
 
     def record(self, worker: str, counts: Sequence[ShadowCounts], samples: Sequence[Comparison]) -> None:
         """Add counts since the last call, and store differing samples (already redacted)."""
+        ...
+
+
+class ReplicationProgress(Protocol):
+    """How far replication has come: what lets a client's reads leave the writer again."""
+
+    def passed(self) -> Mapping[tuple[str, Side], float]:
+        """By phase and side: the time, in seconds since 1970 by this host's clock, up to which everything
+        that was written is on that side. What is not known is left out."""
         ...

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from facade.answer import own
 from facade.exchange import Exchange
-from facade.headers import Refused
+from facade.headers import Fields, Refused
+from facade.presence import gone
 from facade.request import RequestParser
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _STASH = 64 * 1024
 """Bytes of a next request (or of a body that has to wait) after which the client is not read from."""
+_LAST_CHANCE = 1.0
+"""Seconds that a kept connection gets for one more request before it is closed: it may be on its way."""
 _LINGER = 2.0
 """Seconds for which what a client still sends is read and dropped, so that it can read its answer."""
 
@@ -71,6 +74,7 @@ class FacadeProtocol(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(cast("Any", self))  # uvicorn's type names only its own protocols
         self._path.clients.add(self)
+        self.closing = self._path.draining
         self._parser = RequestParser(self._path.edge(transport), self._path.limits)
         self._since = monotonic()
 
@@ -107,10 +111,11 @@ class FacadeProtocol(asyncio.Protocol):
     # Called by uvicorn and by the data path
 
     def shutdown(self) -> None:
-        """End after the present answer, or now when there is none."""
+        """End after the present answer, or the next if that comes soon: it may be on its way already."""
+        self._path.draining = True
         self.closing = True
-        if self._exchange is None:
-            self.transport.close()
+        if self._exchange is None and not self._stash:
+            self._since = monotonic()
 
     def sweep(self, now: float) -> None:
         """Close a connection that is idle, or whose request comes too slowly."""
@@ -123,9 +128,12 @@ class FacadeProtocol(asyncio.Protocol):
             elif self._stash:
                 if waited > timeouts.head:
                     self._refuse(Refused(408, "the request's head did not come in time"))
-            elif waited > timeouts.idle:
+            elif waited > (_LAST_CHANCE if self.closing else timeouts.idle):
                 self.transport.close()
-        elif self._reading_body and not self._paused and waited > timeouts.body:
+        elif self._paused:
+            if gone(self.transport):  # what is not read from does not tell
+                self.transport.abort()
+        elif self._reading_body and waited > timeouts.body:
             self._exchange.stalled()
 
     # Called by the exchange
@@ -133,10 +141,19 @@ class FacadeProtocol(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self.transport.write(data)
 
+    def address(self, fields: Fields) -> str:
+        """The client's own address, as far as it is known from trusted hops."""
+        return self._path.address(self._parser.edge, fields)
+
     @property
     def stashed(self) -> int:
         """Bytes that came and are not read yet."""
         return len(self._stash)
+
+    @property
+    def trailers(self) -> bytes:
+        """The lines behind the present request's body."""
+        return self._parser.trailers
 
     def read_body(self) -> None:
         """Hand the body to the exchange as it comes."""
@@ -196,7 +213,7 @@ class FacadeProtocol(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         if self._stash:
             data, self._stash = self._stash + data, b""
-        else:
+        elif data.lstrip(b"\r\n"):  # empty lines alone keep no connection
             self._since = monotonic()
         try:
             self._begin(data)
@@ -227,7 +244,7 @@ class FacadeProtocol(asyncio.Protocol):
         try:
             self._stash = parser.body(data)
         except Refused:
-            exchange.malformed()
+            exchange.refuse(400, "The body is malformed.")
             return
         if parser.done:
             self._reading_body = False

@@ -10,6 +10,7 @@ import httptools
 
 from facade.config import Limits
 from facade.headers import Edge, Fields, Refused, check_target, parse_fields, without_upgrade
+from facade.trailers import Chunked
 
 _END = b"\r\n\r\n"
 _VERSIONS = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
@@ -23,12 +24,14 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_edge",
+        "_chunked",
         "_limits",
         "_llhttp",
+        "_plain",
         "_remaining",
         "_tail",
         "done",
+        "edge",
         "fields",
         "method",
         "on_body",
@@ -40,21 +43,31 @@ class RequestParser:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.done = True
-        self._edge = edge
+        self.edge = edge
         self._limits = limits
         self.method = self.target = b""
         self.fields: Fields = cast("Fields", None)
         self._remaining = 0
         self._tail = b""
-        self._llhttp: Any = httptools.HttpRequestParser(self)  # httptools has no types
+        self._chunked = Chunked(self)
+        self._plain: Any = httptools.HttpRequestParser(self)  # httptools has no types
+        self._llhttp: Any = self._plain
+
+    def on_message_begin(self) -> None:
+        """Called by llhttp."""
 
     def on_message_complete(self) -> None:
         """Called by llhttp."""
         self.done = True
 
+    @property
+    def trailers(self) -> bytes:
+        """The lines behind the present body, as far as they are passed on."""
+        return self._chunked.lines
+
     def close(self) -> None:
         """Let go of llhttp, which holds on to this object."""
-        self._llhttp = None
+        self._llhttp = self._plain = self._chunked = cast("Any", None)
 
     def head(self, data: bytes) -> int:
         """Read the head at the beginning of ``data``. Returns its size in bytes, with its empty line, or 0
@@ -104,17 +117,18 @@ class RequestParser:
         """The checked fields. A client mostly repeats those of its request before: they are kept."""
         fields = self.fields
         if fields is None or fields.block != block or fields.http10 != http10:
-            fields = parse_fields(block, edge=self._edge, http10=http10, most=self._limits.fields)
+            fields = parse_fields(block, edge=self.edge, http10=http10, most=self._limits.fields)
             self.fields = fields
         return fields
 
     def _judge(self, raw: bytes, fields: Fields) -> None:
         self.done = False
+        self._llhttp = self._renewed(chunked=True) if fields.chunked else self._plain
         try:
             try:
                 self._llhttp.feed_data(raw)
             except httptools.HttpParserUpgrade:
-                self._llhttp = httptools.HttpRequestParser(self)
+                self._llhttp = self._renewed(chunked=fields.chunked)
                 self.done = fields.upgrade is not None
                 if not self.done:  # it is not offered on: what follows is an ordinary body
                     self._llhttp.feed_data(without_upgrade(raw))
@@ -122,6 +136,12 @@ class RequestParser:
             raise Refused(501, "the method is unknown") from error
         except httptools.HttpParserError as error:
             raise Refused(400, f"it is malformed ({error})") from error
+
+    def _renewed(self, *, chunked: bool) -> Any:
+        if chunked:
+            return httptools.HttpRequestParser(self._chunked)
+        self._plain = httptools.HttpRequestParser(self)
+        return self._plain
 
     def _behind_empty_line(self, data: bytes, at: int) -> int:
         """Where the next empty line behind ``at`` ends, which may have begun in earlier data."""

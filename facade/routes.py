@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from facade.errors import RouteError
-from facade.paths import raw_path, segments
+from facade.headers import Refused
+from facade.paths import raw_path, readings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -162,19 +163,32 @@ class RouteTable:
         return cls(given, root)
 
     def match(self, method: bytes | str, target: bytes) -> Match | None:
-        """The route of a request with this raw target, or None when no route claims it."""
+        """The route of a request with this raw target, or None when no route claims it. Raises Refused for a
+        path that belongs to different routes, depending on how a server reads it."""
         path = raw_path(target)
         known = self._known
         try:
             return known[method, path]
         except KeyError:
             name = method.decode("latin-1") if isinstance(method, bytes) else method
-            match = self._root.match(segments(path), 0, name, ())
+            match = self._find(name, path)
             if len(known) >= _MOST_KNOWN:
                 known.clear()
             if len(path) <= _LONGEST_KNOWN:
                 known[method, path] = match
             return match
+
+    def _find(self, method: str, path: bytes) -> Match | None:
+        match = None
+        for parts in readings(path):
+            found = self._root.match(parts, 0, method, ())
+            if found is None:
+                continue
+            if match is None:
+                match = found
+            elif found.route is not match.route:
+                raise Refused(400, "servers understand its path in different ways")
+        return match
 
 
 def _insert(root: _Node, route: Route) -> None:

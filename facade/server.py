@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
 
+from facade.config import Certificate
 from facade.errors import AddressError
 from facade.protocol import FacadeProtocol
+from facade.tls import Renewal, server_context
 
 _BACKLOG = 2048
 _DRAIN = 30
@@ -43,7 +45,18 @@ def bind(listen: str) -> socket.socket:
 
 
 class _Supervisor(Multiprocess):
-    """The parent. Once it ends, new clients are turned away instead of waiting in a queue nobody serves."""
+    """The parent. Once it ends, new clients are turned away instead of waiting in a queue nobody serves.
+
+    SIGHUP replaces the workers one by one, each after its successor is ready, unless ``on_reload`` says no.
+    """
+
+    def __init__(self, config: Config, bound: socket.socket, on_reload: Callable[[], bool]) -> None:
+        super().__init__(config, sockets=[bound])
+        self._on_reload = on_reload
+
+    def handle_hup(self) -> None:
+        if self._on_reload():
+            super().handle_hup()
 
     def terminate_all(self) -> None:
         for listening in self.sockets:
@@ -58,15 +71,20 @@ def run(
     *,
     background: Sequence[Callable[[threading.Event], None]] = (),
     on_ready: Callable[[tuple[str, int]], None] | None = None,
+    on_reload: Callable[[], bool] = lambda: True,
+    certificate: Certificate | None = None,
     log_level: str = "warning",
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Blocks; call it on the main thread.
 
     ``app`` is the import string ("module:function") of a factory that each spawned worker calls for its ASGI
     application (see `facade.lifespan`). Each of ``background`` runs in a thread of this process with an event
-    that is set when it has to end. ``on_ready`` gets the bound address once the socket listens. Raises
-    AddressError.
+    that is set when it has to end. ``on_ready`` gets the bound address once the socket listens. ``on_reload``
+    is asked at SIGHUP whether the workers may be replaced by new ones. With a ``certificate``
+    clients speak TLS. Raises AddressError, and TlsError for a certificate that cannot be used.
     """
+    if certificate is not None:
+        server_context(certificate)  # what is wrong with it is told now, not by every worker
     bound = listen if isinstance(listen, socket.socket) else bind(listen)
     config = Config(
         app,
@@ -79,14 +97,15 @@ def run(
         access_log=False,
         log_level=log_level,
         backlog=_BACKLOG,
+        ssl_context_factory=None if certificate is None else Renewal(certificate),
         timeout_graceful_shutdown=_DRAIN,
-        timeout_worker_healthcheck=10,
+        timeout_worker_healthcheck=20,
     )
     ending = threading.Event()
     threads = [threading.Thread(target=each, args=(ending,), daemon=True) for each in background]
     for thread in threads:
         thread.start()
-    supervisor = _Supervisor(config, sockets=[bound])
+    supervisor = _Supervisor(config, bound, on_reload)
     if on_ready is not None:
         on_ready(bound.getsockname()[:2])
     try:

@@ -17,6 +17,7 @@ from facade.compare import Answer, Outcome, Rules, compare
 from facade.config import FacadeConfig, ShadowRules
 from facade.evidence import Comparison
 from facade.headers import SHADOW_MARKER
+from facade.instances import Instances
 from facade.mirror import Copy, NoAnswer, ask
 from facade.pool import Pool
 from facade.redact import redact_target
@@ -52,9 +53,9 @@ class Shadow:
         self._most_body = config.limits.shadow_body
         self._most_open = config.limits.shadow_queue
         self._services = {
-            phase: Pool(upstream, config.timeouts, limits) for phase, upstream in config.services.items()
+            phase: Instances(backend, config.timeouts, limits) for phase, backend in config.services.items()
         }
-        self._monolith = Pool(config.monolith, config.timeouts, limits)
+        self._monolith = Instances(config.monolith, config.timeouts, limits)
         self._senders = asyncio.Semaphore(config.limits.shadow_senders)
         self._open: set[asyncio.Task[None]] = set()
         self._comparing = ThreadPoolExecutor(1, thread_name_prefix="shadow-compare")
@@ -64,8 +65,8 @@ class Shadow:
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
-        for pool in (self._monolith, *self._services.values()):
-            pool.close()
+        for instances in (self._monolith, *self._services.values()):
+            instances.close()
         self._comparing.shutdown(wait=False, cancel_futures=True)
 
     def offer(self, exchange: "Exchange", copy: Copy, seconds: float) -> None:
@@ -77,6 +78,7 @@ class Shadow:
         if len(self._open) >= self._most_open:
             self.accounts.drop(phase, route, "queue_full")
             return
+        forward = exchange.fields.forward if exchange.forward is None else exchange.forward
         mirrored = _Mirrored(
             phase,
             route,
@@ -84,7 +86,7 @@ class Shadow:
             exchange.method,
             exchange.target,
             b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n%b: 1\r\n\r\n"
-            % (exchange.method, exchange.target, exchange.fields.forward, exchange.request_id, SHADOW_MARKER),
+            % (exchange.method, exchange.target, forward, exchange.request_id, SHADOW_MARKER),
             copy,
             seconds * 1000,
         )
@@ -105,19 +107,19 @@ class Shadow:
             self.accounts.drop(mirrored.phase, mirrored.route, "compare_failed")
 
     async def _compare(self, mirrored: _Mirrored) -> None:
-        pool = self._services.get(mirrored.phase)
-        if pool is None:
+        service = self._services.get(mirrored.phase)
+        if service is None:
             raise NoAnswer("no_service")
         chosen = self._rules.get(mirrored.phase) or ShadowRules()
         rules = chosen.rules.of(mirrored.route)
         primary = mirrored.copy.answer()
-        shadow, shadow_ms = await self._ask_service(pool, mirrored, chosen.timeout)
+        shadow, shadow_ms = await self._ask_service(service, mirrored, chosen.timeout)
         outcome = await self._compared(primary, shadow, rules)
         again = bool(outcome.differences)
         if again:
             # A write may have passed between the two answers: only what still differs counts.
             await asyncio.sleep(self._recheck_delay)
-            primary, shadow = await self._ask_both(pool, mirrored, chosen.timeout)
+            primary, shadow = await self._ask_both(service, mirrored, chosen.timeout)
             outcome = await self._compared(primary, shadow, rules)
         if outcome.differences:
             self.accounts.sample(_sample(mirrored, outcome, primary, shadow, shadow_ms))
@@ -134,9 +136,15 @@ class Shadow:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._comparing, compare, primary, shadow, rules)
 
-    async def _ask_service(self, pool: Pool, mirrored: _Mirrored, timeout: float) -> tuple[Answer, float]:  # noqa: ASYNC109 (see ask)
+    async def _ask_service(
+        self,
+        service: Instances,
+        mirrored: _Mirrored,
+        timeout: float,  # noqa: ASYNC109 (see ask)
+    ) -> tuple[Answer, float]:
         async with self._senders:
-            if not pool.ejection.admits(monotonic()):
+            pool = service.choose(spare=True)
+            if pool is None:
                 raise NoAnswer("breaker_open")
             started = monotonic()
             try:
@@ -147,11 +155,16 @@ class Shadow:
             pool.ejection.succeeded()
             return answer, (monotonic() - started) * 1000
 
-    async def _ask_both(self, pool: Pool, mirrored: _Mirrored, timeout: float) -> tuple[Answer, Answer]:  # noqa: ASYNC109 (see ask)
+    async def _ask_both(
+        self,
+        service: Instances,
+        mirrored: _Mirrored,
+        timeout: float,  # noqa: ASYNC109 (see ask)
+    ) -> tuple[Answer, Answer]:
         async with self._senders:
             answers = await asyncio.gather(
-                self._ask(self._monolith, mirrored, timeout),
-                self._ask(pool, mirrored, timeout),
+                self._ask(self._monolith.choose(spare=False), mirrored, timeout),
+                self._ask(service.choose(spare=False), mirrored, timeout),
                 return_exceptions=True,
             )
         primary, shadow = answers
@@ -159,7 +172,9 @@ class Shadow:
             raise NoAnswer("recheck_failed")
         return primary, shadow
 
-    async def _ask(self, pool: Pool, mirrored: _Mirrored, timeout: float) -> Answer:  # noqa: ASYNC109 (see ask)
+    async def _ask(self, pool: Pool | None, mirrored: _Mirrored, timeout: float) -> Answer:  # noqa: ASYNC109 (see ask)
+        if pool is None:
+            raise NoAnswer("no_service")
         head_only = mirrored.method == b"HEAD"
         return await ask(pool, mirrored.request, head_only=head_only, timeout=timeout, most=self._most_body)
 

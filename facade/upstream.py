@@ -1,6 +1,7 @@
 """One connection to an upstream: a request at a time, its answer read and judged as it arrives."""
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
@@ -8,11 +9,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 import httptools
 
 from facade.answer import Head, Malformed, parse_head
+from facade.trailers import Chunked
 
 if TYPE_CHECKING:
     from facade.pool import Pool
 
 _LONGEST_HEAD = 64 * 1024
+_MOST_INTERIM = 16
+"""Interim answers (1xx) to one request; more are a flood."""
 
 
 class Failure(StrEnum):
@@ -27,6 +31,8 @@ class Failure(StrEnum):
 
 class Requester(Protocol):
     """Who sends a request and takes its answer. All methods are called on the event loop."""
+
+    __slots__ = ()
 
     head_only: bool
     """The request is a HEAD: its answer has no body, whatever its fields say."""
@@ -57,8 +63,10 @@ class UpstreamConnection(asyncio.Protocol):
     """A connection that a Pool owns. ``reused`` says that the current request is not its first."""
 
     __slots__ = (
+        "_chunked",
         "_done",
         "_head",
+        "_interims",
         "_on_body",
         "_parser",
         "_partial",
@@ -80,15 +88,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._on_body = self._pieces.append
         self._parser: httptools.HttpResponseParser | None = None
+        self._chunked: Chunked | None = None
         self._head: Head | None = None
         self._partial = b""
         self._received = False
         self._done = False
+        self._interims = 0
 
     # Parser callbacks
 
     @property
-    def on_body(self) -> object:
+    def on_body(self) -> Callable[[bytes], object]:
         return self._on_body
 
     def on_message_begin(self) -> None:
@@ -100,6 +110,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Used by the pool and by requesters
 
+    @property
+    def trailers(self) -> bytes:
+        """The lines behind the chunked answer that has just become whole."""
+        return self._chunked.lines if self._chunked is not None else b""
+
     def begin(self, requester: Requester) -> None:
         """Take the next request; the requester may write."""
         self.requester = requester
@@ -107,6 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
         self._head = None
         self._received = self._done = False
+        self._interims = 0
         requester.connected(self)
 
     def write(self, data: bytes) -> None:
@@ -193,10 +209,12 @@ class UpstreamConnection(asyncio.Protocol):
             if head.status == 101:
                 self._switch(requester, head, data)
                 return None
+            if head.chunked:  # its trailers are listened to
+                self._chunked = Chunked(self)
+                self._parser = parser = httptools.HttpResponseParser(self._chunked)
             parser.feed_data(raw)
             if head.status < 200:
-                self._done = False
-                requester.interim(head)
+                self._pass_interim(requester, head)
                 if not data or self.requester is not requester:
                     return None
                 continue
@@ -210,6 +228,13 @@ class UpstreamConnection(asyncio.Protocol):
             parser.feed_data(data)
         return new
 
+    def _pass_interim(self, requester: Requester, head: Head) -> None:
+        self._done = False
+        self._interims += 1
+        if self._interims > _MOST_INTERIM:
+            raise Malformed("interim answers go on and on")
+        requester.interim(head)
+
     def _switch(self, requester: Requester, head: Head, rest: bytes) -> None:
         self.requester = None
         requester.upgraded(head, rest, self)
@@ -217,6 +242,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self, requester: Requester, head: Head) -> None:
         """The answer is whole: the connection is free again, or of no further use."""
         self.requester = None
+        if head.chunked:
+            self._parser = None
         if head.keep_alive and requester.sent and not self.transport.is_closing():
             self.reused = True
             self.idle_since = monotonic()

@@ -17,7 +17,7 @@ from typing import TypeVar
 from facade.config import FacadeConfig
 from facade.data_path import DataPath
 from facade.metrics import WorkerMetrics
-from facade.ports import EvidenceSink, SnapshotSource, WorkerRegistry, WorkerStatus
+from facade.ports import EvidenceSink, ReplicationProgress, SnapshotSource, WorkerRegistry, WorkerStatus
 from facade.routes import RouteTable
 from facade.snapshot import Snapshot
 from flags.snapshot import FlagSnapshot
@@ -31,6 +31,8 @@ FENCE_POLL = 0.005
 """Seconds between looks at the writes in flight of a held phase."""
 HEARTBEAT = 1.0
 """Seconds between reports when nothing changes, between writing metrics and evidence."""
+PROGRESS_POLL = 0.5
+"""Seconds between looks at how far replication has come."""
 COLD_START = 2.0
 """Seconds that a starting worker waits for its first snapshot."""
 LOOP_PATIENCE = 5.0
@@ -49,7 +51,12 @@ class Worker:
     """One process's share of the facade."""
 
     def __init__(
-        self, config: FacadeConfig, source: SnapshotSource, registry: WorkerRegistry, evidence: EvidenceSink
+        self,
+        config: FacadeConfig,
+        source: SnapshotSource,
+        registry: WorkerRegistry,
+        evidence: EvidenceSink,
+        progress: ReplicationProgress | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         self.path: DataPath
@@ -57,11 +64,12 @@ class Worker:
         self._source = source
         self._registry = registry
         self._evidence = evidence
+        self._progress = progress
         self._metrics = WorkerMetrics(config.metrics, self.name) if config.metrics is not None else None
         self._revision = NOTHING_KNOWN.revision
         self._degraded: str | None = None
         self._said: tuple[int, str | None] | None = None
-        self._reported_at = self._flushed_at = 0.0
+        self._reported_at = self._flushed_at = self._followed_at = 0.0
         self._fenced = False
         self._loop: asyncio.AbstractEventLoop
         self._first = threading.Event()
@@ -98,12 +106,23 @@ class Worker:
 
     def _turn(self) -> None:
         self._refresh()
+        if monotonic() - self._followed_at >= PROGRESS_POLL:
+            self._followed_at = monotonic()
+            self._quietly(self._follow, "follow replication")
         self._quietly(self._report, "report")  # metrics go on without the control database
         if self.path.access_log is not None:
             self.path.access_log.write()
         if monotonic() - self._flushed_at >= HEARTBEAT:
             self._flushed_at = monotonic()
             self._flush()
+
+    def _follow(self) -> None:
+        """Learn how far replication has come, while reads are split."""
+        own, phases = self.path.read_your_writes, self.path.snapshot.phases
+        if own is None or self._progress is None:
+            return
+        if any(name in own.phases and traffic.reads is None for name, traffic in phases.items()):
+            own.passed = {**own.passed, **self._progress.passed()}
 
     def _refresh(self) -> None:
         """Load and swap when the control revision moved."""

@@ -45,10 +45,11 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
     Raises MigrationError when the plan has no such phase; whatever else is wrong is a diagnosis.
     """
     chosen = plan.phases if phases is None else tuple(plan.phase(name) for name in phases)
-    found = [_upstream("monolith", plan.monolith.url, plan), _control(plan)]
+    found = [_upstream("monolith", url, plan) for url in plan.monolith.urls]
+    found.append(_control(plan))
     with _opened(plan.monolith.database_url, "monolith", found) as monolith:
         for phase in chosen:
-            found.append(_upstream(f"{phase.name}: service", phase.service.url, plan))
+            found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
             found.append(_key(phase))
             found += _tables(phase, monolith)
     return found

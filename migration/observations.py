@@ -83,8 +83,8 @@ class Observations:
             )
             return check, max(0.0, self._control.now(connection) - row.started)
 
-    def beat(self, phase: str, to: Side, lag: Lag, accounts: Accounts) -> None:
-        """The relay's sign of life for one direction."""
+    def beat(self, phase: str, to: Side, lag: Lag, accounts: Accounts, *, ago: float = 0.0) -> None:
+        """The relay's sign of life for one direction, as it was ``ago`` seconds before now."""
         with self._control.write() as connection:
             values = {
                 "phase": phase,
@@ -96,7 +96,7 @@ class Observations:
                 "applied": accounts.applied,
                 "pending": accounts.pending,
                 "parked": accounts.parked,
-                "at": self._control.now(connection),
+                "at": self._control.now(connection) - ago,
             }
             upsert(connection, heartbeats, values, key=("phase", "direction"))
 

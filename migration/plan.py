@@ -82,9 +82,12 @@ class Plan(BaseSettings):
         return env_settings, init_settings
 
     @classmethod
-    def load(cls, path: Path | str) -> "Plan":
-        """Read and validate the plan at ``path``. Raises PlanError with everything that is wrong with it."""
-        source = plan_source.read(Path(path))
+    def load(cls, path: Path | str, kept: Path | None = None) -> "Plan":
+        """Read and validate the plan at ``path``, or a copy ``kept`` of it, as if that were still there.
+
+        Raises PlanError with everything that is wrong with it.
+        """
+        source = plan_source.read(Path(path), kept)
         # pydantic-settings would take these as its own arguments.
         if private := [source.unknown((key,), cls) for key in source.document if key.startswith("_")]:
             raise PlanError(source.path, private)
@@ -94,6 +97,11 @@ class Plan(BaseSettings):
             raise PlanError(source.path, plan_source.problems(error, source, cls)) from error
         except SettingsError as error:
             raise PlanError(source.path, [Problem(None, "environment", f"{error}.")]) from error
+        if plan.facade.jwt is None:
+            message = "the phase wants tokens, but which are good? Say so in [facade.jwt]."
+            wanting = [n for n, phase in enumerate(plan.phases) if phase.authenticate]
+            if unlocked := [source.problem(("phases", n, "authenticate"), message) for n in wanting]:
+                raise PlanError(source.path, unlocked)
         if doubled := [source.problem(place, message) for place, message in conflicts(plan.phases)]:
             raise PlanError(source.path, doubled)
         return plan._placed(source)

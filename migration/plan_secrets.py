@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from migration.errors import MigrationError
+from migration.plan_gateway import Secret
 from migration.plan_sections import Database, Facade
 from migration.plan_syntax import located
 
@@ -25,6 +26,14 @@ def settled(section: _D, directory: Path) -> _D:
     if section.database_password is None and section.database_password_file is not None:
         update["database_password"] = SecretStr(_read(directory / section.database_password_file))
     return section.model_copy(update=update)
+
+
+def secret(section: Secret, directory: Path) -> str:
+    """The section's secret. Raises MigrationError when its file cannot be read."""
+    if section.secret is not None:
+        return section.secret.get_secret_value()
+    assert section.secret_file is not None  # noqa: S101 - the plan refuses a section without either
+    return _read(directory / section.secret_file)
 
 
 def admin_token(facade: Facade, directory: Path) -> str:

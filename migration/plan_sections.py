@@ -4,21 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from dual_write.resolve import TableSpec
 from facade.compare import Rules
 from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Origin = Annotated[str, AfterValidator(plan_syntax.origin)]
-DatabaseUrl = Annotated[str, AfterValidator(plan_syntax.database)]
-Address = Annotated[str, AfterValidator(plan_syntax.address)]
-Network = Annotated[str, AfterValidator(plan_syntax.network)]
+from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
+from migration.plan_gateway import Override, Pair, RateLimit, Server, Tokens
 
 
 def _path(path: str) -> str:
@@ -34,10 +28,6 @@ def _amount(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Database(Section):
     """A database, and where its password comes from: the environment or a file, never the plan.
 
@@ -49,8 +39,7 @@ class Database(Section):
     database_password_file: Path | None = None
 
 
-class Monolith(Database):
-    url: Origin
+class Monolith(Database, Server):
     database: DatabaseUrl
 
     @property
@@ -70,10 +59,8 @@ class Control(Database):
         return plan_syntax.with_password(self.database, self.database_password)
 
 
-class Service(Database):
+class Service(Database, Server):
     """Where a phase moves to. The database may be left out by a phase without tables."""
-
-    url: Origin
 
     @property
     def database_url(self) -> str | None:
@@ -96,6 +83,11 @@ class Facade(Section):
     workers: int = Field(default=2, ge=1, le=256)
     trusted_proxies: tuple[Network, ...] = ()
     timeouts: Timeouts = Timeouts()
+    retries: int = Field(default=2, ge=0, le=10)
+    rate_limit: RateLimit | None = None
+    tls: Pair | None = None
+    jwt: Tokens | None = None
+    override: Override | None = None
     admin_token: SecretStr | None = Field(default=None, exclude=True)
     admin_token_file: Path | None = None
 
@@ -105,6 +97,12 @@ class Facade(Section):
             raise ValueError(
                 f"`listen` and `admin` are both {self.listen}. Give the admin port an address of its own."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _by_address(self) -> Self:
+        if self.rate_limit is not None and self.rate_limit.by == "key":
+            raise ValueError("the facade's own `rate_limit` is by address: a routing key belongs to a phase.")
         return self
 
 
@@ -168,9 +166,9 @@ class Table(Section):
 
     monolith: Name
     service: Name
-    columns: dict[Name, ColumnRule] = {}
+    columns: dict[Name, ColumnRule] = Field(default_factory=dict)
     drop: tuple[Name, ...] = ()
-    reverse: dict[Name, Name] = {}
+    reverse: dict[Name, Name] = Field(default_factory=dict)
     follow: bool = False
     triggers: Literal["suppress", "fire"] = "suppress"
 
@@ -203,10 +201,10 @@ class Excuses(Section):
     """What two answers may differ in, each by JSONPath."""
 
     ignore: tuple[JsonPath, ...] = ()
-    tolerance: dict[JsonPath, Tolerance] = {}
-    shape: dict[JsonPath, Shape] = {}
+    tolerance: dict[JsonPath, Tolerance] = Field(default_factory=dict)
+    shape: dict[JsonPath, Shape] = Field(default_factory=dict)
     unordered: tuple[JsonPath, ...] = ()
-    keyed: dict[JsonPath, Name] = {}
+    keyed: dict[JsonPath, Name] = Field(default_factory=dict)
     superset: tuple[JsonPath, ...] = ()
     null_as_absent: tuple[JsonPath, ...] = ()
 
@@ -225,7 +223,7 @@ class Shadow(Excuses):
 
     headers: tuple[Name, ...] = ("content-type",)
     timeout: Seconds = 2.0
-    routes: dict[Name, Excuses] = {}
+    routes: dict[Name, Excuses] = Field(default_factory=dict)
 
     def rules(self) -> Rules:
         """What the facade compares by."""
@@ -250,6 +248,9 @@ class Phase(Section):
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+    read_your_writes: bool = True
+    authenticate: bool = False
+    rate_limit: RateLimit | None = None
     shadow: Shadow = Shadow()
     gates: Gates = Gates()
 
@@ -259,6 +260,8 @@ class Phase(Section):
             raise ValueError("the phase moves nothing. Give it `routes`, `tables` or both.")
         if self.tables and self.service.database is None:
             raise ValueError("the phase has tables, so [phases.service] needs a `database` to put them in.")
+        if self.rate_limit is not None and self.rate_limit.by == "key" and self.routing_key is None:
+            raise ValueError('a `rate_limit` by key needs a `routing_key`. Give one, or limit by "address".')
         source, _, name = (self.routing_key or "").partition(":")
         if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
             raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")

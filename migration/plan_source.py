@@ -21,6 +21,7 @@ ENVIRONMENT_PREFIX = "STRANGLER_"
 _SECRETS: Mapping[str, str] = {
     "database_password": "database_password_file",
     "admin_token": "admin_token_file",
+    "secret": "secret_file",
 }
 
 
@@ -47,10 +48,13 @@ class Source:
         return self.problem(place, f"there is no such key. {hint}")
 
 
-def read(path: Path) -> Source:
-    """Read a plan. Raises PlanError when there is none, or it is no TOML, or it holds a secret."""
+def read(path: Path, kept: Path | None = None) -> Source:
+    """Read a plan, or what was ``kept`` of it.
+
+    Raises PlanError when there is none, or it is no TOML, or it holds a secret.
+    """
     try:
-        text = path.read_bytes().decode()
+        text = (kept or path).read_bytes().decode()
         document = tomllib.loads(text)
     except FileNotFoundError as error:
         remedy = "Write one with `strangler init`, or name another with --plan."

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -13,10 +14,12 @@ from dual_write.database import normalised
 from dual_write.errors import DataError
 from facade.config import Upstream
 from facade.errors import FacadeError
+from facade.headers import may_be_set
 from facade.routes import Route, RouteTable
 from facade.routing_key import RoutingKey
 
 _PHASE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _METHOD = re.compile(r"[A-Z][A-Z-]*|\*")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(:[a-z]+)?\}")
 SECRETS_IN_QUERY = frozenset({"password", "sslpassword"})
@@ -35,6 +38,18 @@ def origin(text: str) -> str:
     """``http://host:port``, without a trailing slash."""
     _understood(Upstream.parse, text)
     return text.rstrip("/")
+
+
+def origins(value: object) -> str | tuple[str, ...]:
+    """One origin, or a list of them."""
+    if isinstance(value, str):
+        return origin(value)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError('is neither a URL nor a list of them. Write "http://host:port", or several in [ ].')
+    instances = tuple(origin(each) for each in value)
+    if len(set(instances)) < len(instances):
+        raise ValueError("an instance is listed twice. Name each once.")
+    return instances
 
 
 def address(text: str) -> str:
@@ -130,6 +145,30 @@ def shape(path: str) -> str:
 def routing_key(text: str) -> str:
     """Where a request's routing key is found: ``jwt:sub``, ``header:X-User``, ``cookie:sid`` and so on."""
     _understood(RoutingKey.parse, text)
+    return text
+
+
+def target(text: str) -> str:
+    """A path with its query, as it is asked for."""
+    if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is no path to ask for. Write for example /healthz.")
+    return text
+
+
+def web_address(text: str) -> str:
+    """A URL of something that is fetched, without credentials in it."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise ValueError(
+            "is no URL to fetch. Write for example https://login.shop.test/keys, without a user."
+        )
+    return text
+
+
+def header(text: str) -> str:
+    """The name of a header field that the facade may set."""
+    if not _HEADER.fullmatch(text) or not may_be_set(text):
+        raise ValueError(f"{text!r} is no header field that can carry a claim. Write for example X-User-Id.")
     return text
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -83,7 +84,9 @@ class PhaseRelay:
 
     def _observe(self, replication: Replication) -> None:
         for side in self._directions(replication):
-            self._observations.beat(self._phase, side, replication.lag(side), replication.accounts(side))
+            began = time.monotonic()
+            lag, accounts = replication.lag(side), replication.accounts(side)
+            self._observations.beat(self._phase, side, lag, accounts, ago=time.monotonic() - began)
 
     def _connected(self) -> Replication | None:
         """The phase's data once it can be reached; None when it is time to end."""

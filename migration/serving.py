@@ -16,14 +16,19 @@ from facade.lifespan import Application, application
 from facade.worker import Worker
 from migration.control import Control
 from migration.evidence import ControlEvidence
-from migration.plan import Plan
+from migration.facade_plan import certificate, facade_config
+from migration.journal import Run
+from migration.procedure import Procedure
+from migration.progress import ControlProgress
 from migration.reconcile import TICK_SECONDS, Reconciler
-from migration.wiring import Wiring, facade_config
+from migration.reloading import Reloading, kept_plan
+from migration.wiring import Wiring
 from migration.workers import ControlSnapshots, ControlWorkers
 
 # How a spawned worker learns what its parent was started with.
 PLAN_VARIABLE = "STRANGLER_PLAN"
 METRICS_VARIABLE = "STRANGLER_METRICS_DIRECTORY"
+WORKERS_VARIABLE = "STRANGLER_WORKERS"
 ACCESS_LOG_VARIABLE = "STRANGLER_ACCESS_LOG"
 
 STRAIGHTEN_SECONDS = 10.0
@@ -34,16 +39,22 @@ _log = logging.getLogger(__name__)
 
 def worker_application() -> Application:
     """The ASGI application of one worker process, built from its environment."""
-    plan = Plan.load(os.environ[PLAN_VARIABLE])
     metrics = Path(os.environ[METRICS_VARIABLE])
+    plan = kept_plan(os.environ[PLAN_VARIABLE], metrics)
 
     def build() -> Worker:
         control = Control.attach(plan.control.database_url)
         source = ControlSnapshots(
             control, plan.route_table(), [phase.name for phase in plan.phases], plan.flags.precision
         )
-        config = facade_config(plan, metrics, access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)))
-        return Worker(config, source, ControlWorkers(control), ControlEvidence(control))
+        config = facade_config(
+            plan,
+            metrics,
+            access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)),
+            workers=int(os.environ[WORKERS_VARIABLE]),
+        )
+        evidence, progress = ControlEvidence(control), ControlProgress(control)
+        return Worker(config, source, ControlWorkers(control), evidence, progress)
 
     return application(build)
 
@@ -56,18 +67,24 @@ def serve(
     access_log: bool,
     on_ready: Callable[[tuple[str, int]], None],
 ) -> None:
-    """Serve the plan until SIGTERM. ``metrics`` is an empty directory for the workers' counters. Blocks.
+    """Serve the plan until SIGTERM, and take it anew at SIGHUP. Blocks.
 
-    Raises AddressError when an address is taken, and ControlError when the control database cannot be opened.
+    ``metrics`` is an empty directory for what the workers leave and share. Raises AddressError when an
+    address is taken, and MigrationError when the control database or a secret cannot be opened.
     """
     plan = wiring.plan
+    reloading = Reloading(wiring, metrics)
+    reloading.take()
     wiring.control.revision()  # a control database that cannot be opened is told now, not by every worker
     os.environ[PLAN_VARIABLE] = str(plan.file)
     os.environ[METRICS_VARIABLE] = str(metrics)
+    os.environ[WORKERS_VARIABLE] = str(workers)
     if access_log:
         os.environ[ACCESS_LOG_VARIABLE] = "1"
     admin = server.bind(plan.facade.admin)
-    app = admin_app(lambda: readiness(wiring.control, workers), str(metrics), plan.admin_token())
+    app = admin_app(
+        lambda: readiness(wiring.control, workers, reloading.refused), str(metrics), plan.admin_token()
+    )
 
     def serve_admin(ending: threading.Event) -> None:
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
@@ -86,24 +103,33 @@ def serve(
         workers,
         background=(serve_admin, lambda ending: reconcile(wiring, ending)),
         on_ready=on_ready,
+        on_reload=reloading.reload,
+        certificate=certificate(plan),
     )
 
 
-def readiness(control: Control, workers: int) -> Readiness:
-    """Ready when every worker reports; an unreachable control database makes it degraded, not unready."""
+def readiness(control: Control, workers: int, refused: str | None = None) -> Readiness:
+    """Ready when every worker reports; an unreachable control database makes it degraded, not unready.
+
+    ``refused`` is why the plan as it is now is not served by.
+    """
     try:
         live = ControlWorkers(control).live_workers()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the workers serve on (I6)
         return Readiness(
             ready=True, workers=workers, degraded=f"the control database does not answer: {error}"
         )
-    degraded = next((each.status.degraded for each in live if each.status.degraded), None)
+    degraded = next((each.status.degraded for each in live if each.status.degraded), refused)
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
 
 
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:
     """End what dead controllers left behind, and now and then look at the guards, until ``ending`` is set."""
-    reconciler = Reconciler(wiring.control, wiring.controller.resume)
+
+    def resume(run: Run) -> Procedure:
+        return wiring.controller.resume(run)  # by the plan of that moment
+
+    reconciler = Reconciler(wiring.control, resume)
     straightened = time.monotonic()
     while not ending.wait(TICK_SECONDS):
         try:

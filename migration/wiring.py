@@ -10,8 +10,6 @@ from sqlalchemy import Engine
 from dual_write.database import open_engine
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
-from facade.config import FacadeConfig, ShadowRules, Timeouts, Upstream
-from facade.routing_key import RoutingKey
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
@@ -44,6 +42,12 @@ class Wiring:
     @cached_property
     def controller(self) -> Controller:
         return Controller(self.plan, self.control, self.replication, recheck=self.recheck)
+
+    def replan(self, plan: Plan) -> None:
+        """Go on with another plan on the same control database."""
+        self.plan = plan
+        for built in ("flags", "controller"):
+            self.__dict__.pop(built, None)
 
     def replication(self, phase: str) -> Replication:
         """A new connection to the phase's two databases. Raises DataError when the tables do not fit."""
@@ -103,24 +107,3 @@ class Wiring:
     def close(self) -> None:
         if "control" in self.__dict__:
             self.control.close()
-
-
-def facade_config(plan: Plan, metrics: Path | None = None, *, access_log: bool = False) -> FacadeConfig:
-    """What every worker of the facade is set up with."""
-    limits = plan.facade.timeouts
-    return FacadeConfig(
-        monolith=Upstream.parse(plan.monolith.url),
-        services={phase.name: Upstream.parse(phase.service.url) for phase in plan.phases},
-        routing_keys={
-            phase.name: RoutingKey.parse(phase.routing_key)
-            for phase in plan.phases
-            if phase.routing_key is not None
-        },
-        shadow={phase.name: ShadowRules(phase.shadow.rules(), phase.shadow.timeout) for phase in plan.phases},
-        timeouts=Timeouts(
-            connect=limits.connect, first_byte=limits.first_byte, total=limits.total, hold=limits.hold
-        ),
-        trusted_proxies=plan.facade.trusted_proxies,
-        access_log=access_log,
-        metrics=None if metrics is None else str(metrics),
-    )

@@ -22,6 +22,7 @@ ROOMS = {
     "rollback": "journey",
     "complete": "journey",
     "runbook": "journey",
+    "override": "override",
     "flags": "flags",
     "demo": "demo",
 }

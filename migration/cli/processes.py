@@ -30,7 +30,7 @@ def serve(
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
-    """Run the facade that all clients talk to, until SIGTERM."""
+    """Run the facade that all clients talk to, until SIGTERM. SIGHUP takes the plan anew."""
     _log_to_stderr()
     with opened(plan) as wiring, tempfile.TemporaryDirectory(prefix="strangler-metrics-") as metrics:
         section = wiring.plan.facade

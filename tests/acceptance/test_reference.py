@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
+from migration.plan_gateway import Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_sections import (
     ColumnRule,
     Control,
@@ -35,6 +36,12 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[control]": Control,
     "[facade]": Facade,
     "[facade.timeouts]": Timeouts,
+    "[facade.rate_limit], [phases.rate_limit]": RateLimit,
+    "[facade.jwt]": Tokens,
+    "[facade.override]": Override,
+    "[monolith.health], [phases.service.health]": Health,
+    "[facade.tls]": Pair,
+    "[monolith.tls], [phases.service.tls]": ServerTls,
     "[flags]": Flags,
     "[[phases]]": Phase,
     "[phases.service]": Service,
@@ -78,7 +85,7 @@ def test_each_key_of_the_plan_is_described_with_its_default(title: str) -> None:
     for name, field in fields.items():
         if name == "service" and title == "[[phases.tables]]":
             continue  # its default is another key's value
-        assert said[name] == _default(field.default), f"{title} {name}"
+        assert said[name] == _default(field.get_default(call_default_factory=True)), f"{title} {name}"
 
 
 def test_no_section_of_the_plan_is_left_out() -> None:

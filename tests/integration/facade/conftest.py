@@ -1,7 +1,8 @@
 """A facade in this process, on the event loop that its workers use."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
-from facade.config import FacadeConfig, Timeouts
+from facade.config import Backend, FacadeConfig, HealthCheck, Timeouts
 from facade.protocol import FacadeProtocol
 from facade.worker import Worker
 from tests.integration.facade.harness import Control, Facade, RecordingUpstream, Starting, picture
@@ -22,27 +23,46 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture
 async def start() -> AsyncIterator[Starting]:
-    """Start a facade with this configuration, serving this picture first."""
+    """Start a facade so configured, serving this picture first; ``more`` instances of the service."""
     async with AsyncExitStack() as stack:
 
         async def starting(
-            how: dict[str, Any] | None = None, *, failing: Exception | None = None, **configuration: Any
+            how: dict[str, Any] | None = None,
+            *,
+            failing: Exception | None = None,
+            concurrency: int | None = None,
+            health: HealthCheck | None = None,
+            more: Sequence[RecordingUpstream] = (),
+            monolith: RecordingUpstream | None = None,
+            host: str = "127.0.0.1",
+            tls: ssl.SSLContext | None = None,
+            **configuration: Any,
         ) -> Facade:
-            monolith, service = await RecordingUpstream().start(), await RecordingUpstream().start()
+            monolith = await (monolith or RecordingUpstream()).start()
+            service = await RecordingUpstream().start()
             stack.push_async_callback(monolith.stop)
             stack.push_async_callback(service.stop)
             configuration.setdefault("timeouts", Timeouts(connect=1.0, first_byte=1.0, hold=0.3))
-            config = FacadeConfig(monolith.upstream, {"search": service.upstream}, **configuration)
+            config = FacadeConfig(
+                Backend.of(monolith.upstream),
+                {
+                    "search": Backend(
+                        (service.upstream, *(each.upstream for each in more)), concurrency, health
+                    )
+                },
+                **configuration,
+            )
             control = Control(picture(1, **(how or {})), failing=failing)
-            worker = Worker(config, control, control, control)
+            worker = Worker(config, control, control, control, control)
             await worker.start()
             stack.push_async_callback(worker.stop)
             state = ServerState()
             loop = asyncio.get_running_loop()
             server = await loop.create_server(
                 lambda: FacadeProtocol(None, state, {"worker": worker}),  # type: ignore[arg-type]  # unused here
-                "127.0.0.1",
+                host,
                 0,
+                ssl=tls,
             )
             stack.callback(server.close)
             port = server.sockets[0].getsockname()[1]

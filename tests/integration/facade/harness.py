@@ -1,6 +1,7 @@
 """The facade's data path between real sockets: a raw client, raw upstreams that record what reached them."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from typing import Any
 
 from uvicorn.server import ServerState
 
-from facade.config import Upstream
+from facade.config import Trust, Upstream
 from facade.evidence import Comparison, ShadowCounts
 from facade.ports import WorkerStatus
 from facade.routes import Route, RouteTable
@@ -86,10 +87,15 @@ class RecordingUpstream:
     open: set[asyncio.StreamWriter] = field(default_factory=set)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     port: int = 0
+    host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
+    trust: Trust = field(default_factory=Trust)
     _server: asyncio.Server | None = None
 
     async def start(self) -> "RecordingUpstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**20)
+        self._server = await asyncio.start_server(
+            self._serve, self.host, self.port, limit=2**20, ssl=self.tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -102,7 +108,7 @@ class RecordingUpstream:
 
     @property
     def upstream(self) -> Upstream:
-        return Upstream("127.0.0.1", self.port)
+        return Upstream(self.host, self.port, self.tls is not None, self.trust)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5), self.changed:
@@ -214,7 +220,7 @@ class Client:
 
 @dataclass
 class Control:
-    """A control plane in memory: all three ports."""
+    """A control plane in memory: all ports."""
 
     snapshot: Snapshot
     failing: Exception | None = None
@@ -222,6 +228,10 @@ class Control:
     retired: list[str] = field(default_factory=list)
     counts: list[ShadowCounts] = field(default_factory=list)
     samples: list[Comparison] = field(default_factory=list)
+    progress: dict[tuple[str, Side], float] = field(default_factory=dict)
+
+    def passed(self) -> dict[tuple[str, Side], float]:
+        return self.progress
 
     def revision(self) -> int:
         if self.failing is not None:

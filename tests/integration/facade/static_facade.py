@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 
-from facade.config import FacadeConfig, Upstream
+from facade.config import Backend, Certificate, FacadeConfig, Upstream
 from facade.lifespan import Application, application
 from facade.server import run
 from facade.worker import Worker
@@ -19,7 +19,9 @@ def build() -> Application:
     """Called in each worker process."""
     monolith, service, metrics = os.environ["STATIC_FACADE"].split(",")
     config = FacadeConfig(
-        Upstream("127.0.0.1", int(monolith)), {"search": Upstream("127.0.0.1", int(service))}, metrics=metrics
+        Backend.of(Upstream("127.0.0.1", int(monolith))),
+        {"search": Backend.of(Upstream("127.0.0.1", int(service)))},
+        metrics=metrics,
     )
     control = Control(picture(1, reads=Side.SERVICE))
     return application(lambda: Worker(config, control, control, control))
@@ -38,10 +40,12 @@ def ready(address: tuple[str, int]) -> None:
 
 if __name__ == "__main__":
     os.environ["STATIC_FACADE"] = ",".join(sys.argv[2:])
+    shown = os.environ.get("STATIC_CERTIFICATE")
     run(
         "tests.integration.facade.static_facade:build",
         sys.argv[1],
         workers=2,
         background=[background],
         on_ready=ready,
+        certificate=Certificate(*shown.split(",")) if shown else None,
     )

@@ -1,5 +1,7 @@
 """What is refused, and reaches no upstream."""
 
+import asyncio
+
 import pytest
 
 from facade.config import Limits, Timeouts
@@ -86,3 +88,29 @@ async def test_a_head_may_come_in_pieces(facade: Facade) -> None:
     for byte in b"\r\nGET /slowly HTTP/1.1\r\nHost: a\r\n\r\n":
         await client.send(bytes([byte]))
     assert (await client.receive()).status == 200
+
+
+async def test_a_path_of_two_routes_is_refused_and_another_spelling_of_one_route_is_not(
+    facade: Facade,
+) -> None:
+    client = await facade.client()
+    assert (await client.get(b"/x/%2e%2e/search")).status == 200
+    assert facade.monolith.requests[0].line == b"GET /x/%2e%2e/search HTTP/1.1"
+    assert (await client.get(b"/search/../search/saved")).status == 200
+    answer = await client.get(b"/search/%2e")
+    assert (answer.status, answer.values(b"connection")) == (400, [b"close"])
+    assert await client.closed()
+    assert len(facade.monolith.requests) == 2
+
+
+async def test_empty_lines_keep_no_connection(start: Starting) -> None:
+    facade = await start(timeouts=Timeouts(idle=0.1))
+    client = await facade.client()
+    async with asyncio.timeout(8):
+        try:
+            while not client.reader.at_eof():
+                await client.send(b"\r\n")
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass  # closed while sending
+    await facade.until(lambda: not facade.state.connections)

@@ -109,11 +109,13 @@ async def test_workers_end_with_a_parent_that_is_killed(running: Running) -> Non
 
 
 async def test_the_admin_port_tells_its_state_and_adds_up_all_workers(tmp_path: Path) -> None:
-    for worker, number in (("one", 2), ("two", 3)):
+    for worker, number, ejected in (("one", 2, "true"), ("two", 3, "false")):
         requests = f'[["search","/search","service",2,[{number},0,0,0,0,0,0,0,0,0,0,0,0,0,0],0.5]]'
         (tmp_path / f"{worker}.json").write_text(
             f'{{"requests":{requests},"events":[["fallback","search",1]],"in_flight":{{"search":1}},'
-            '"held":0,"clients":4,"revision":7,"degraded":false}'
+            '"held":0,"clients":4,"revision":7,"degraded":false,"instances":'
+            '[{"phase":"search","instance":"a:1","healthy":true,"ejected":false,"requests":1},'
+            f'{{"phase":"search","instance":"b:2","healthy":true,"ejected":{ejected},"requests":0}}]}}'
         )
     state = Readiness(ready=True, workers=2, degraded="the control plane fails")
     app = admin_app(lambda: state, str(tmp_path), "right")
@@ -125,6 +127,10 @@ async def test_the_admin_port_tells_its_state_and_adds_up_all_workers(tmp_path: 
         for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic right"}):
             assert (await admin.get("/-/metrics", headers=wrong)).status_code == 401
         metrics = (await admin.get("/-/metrics", headers={"Authorization": "Bearer right"})).text
+        health = await admin.get("/-/health/services", headers={"Authorization": "Bearer right"})
+        assert health.status_code == 200
+        assert health.json()["status"] == "impaired"
+        assert (await admin.get("/-/health/services")).status_code == 401
         state = Readiness(ready=False, workers=0)
         assert (await admin.get("/-/readyz")).status_code == 503
     labels = '{phase="search",route="/search",side="service",status="2xx"}'
@@ -132,6 +138,11 @@ async def test_the_admin_port_tells_its_state_and_adds_up_all_workers(tmp_path: 
     assert 'strangler_facade_events_total{event="fallback",phase="search"} 2.0' in metrics
     assert 'strangler_writes_in_flight{phase="search"} 2.0' in metrics
     assert "strangler_revision_oldest 7.0" in metrics
+    assert 'strangler_instance_up{instance="b:2",phase="search"} 1.0' in metrics
+    assert health.json()["sides"]["search"]["instances"] == [
+        {"instance": "a:1", "workers": 2, "unhealthy": 0, "ejected": 0, "requests": 2},
+        {"instance": "b:2", "workers": 2, "unhealthy": 0, "ejected": 1, "requests": 0},
+    ]
 
 
 def test_an_address_in_use_is_named_with_what_to_do() -> None:

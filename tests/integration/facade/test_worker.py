@@ -11,6 +11,8 @@ from facade.routing_key import RoutingKey
 from flags.side import Side
 from tests.integration.facade.harness import Facade, Starting, ok
 
+TRACE = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 async def test_i8_a_flip_is_served_and_reported(facade: Facade) -> None:
     facade.service.answer = ok(b"service")
@@ -68,15 +70,16 @@ async def test_a_worker_that_stops_retires_and_drops_nothing_silently(facade: Fa
 
 
 async def test_shutdown_lets_answers_end_and_closes_idle_connections(facade: Facade) -> None:
-    idle, busy = await facade.client(), await facade.client()
-    assert (await idle.get(b"/")).status == 200
+    idle, late, busy = await facade.client(), await facade.client(), await facade.client()
+    assert (await idle.get(b"/")).status == (await late.get(b"/")).status == 200
     await busy.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
     await facade.until(lambda: len(facade.worker.path.active) == 1)
     for connection in list(facade.state.connections):
         connection.shutdown()
+    # What was on its way is answered, and told that it was the last.
+    for answer in (await late.get(b"/"), await busy.ask(b"dy")):
+        assert (answer.status, answer.values(b"connection")) == (200, [b"close"])
     assert await idle.closed()
-    answer = await busy.ask(b"dy")
-    assert (answer.status, answer.values(b"connection")) == (200, [b"close"])
     await facade.until(lambda: not facade.state.connections)
 
 
@@ -85,12 +88,13 @@ async def test_i9_the_access_log_has_no_queries_and_no_header_values(start: Star
     stream = io.StringIO()
     facade.worker.path.access_log = AccessLog(stream)
     client = await facade.client()
-    await client.get(b"/search?tenant=hidden", b"Authorization: Bearer hidden", b"X-Request-ID: r-1")
+    await client.get(b"/search?tenant=hidden", b"Authorization: Bearer hidden", b"X-Request-ID: r-1", TRACE)
     await facade.until(lambda: stream.getvalue().endswith("\n"))
     assert "hidden" not in stream.getvalue()
     line = json.loads(stream.getvalue())
     assert line.pop("at") > 0
-    assert line.pop("ms") > 0
+    assert 0 < line.pop("first_byte_ms") <= line.pop("ms")
+    assert line.pop("trace_id") == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert line == {
         "request_id": "r-1",
         "method": "GET",

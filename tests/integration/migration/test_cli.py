@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from facade.override import Overrides
+from flags.side import Side
 from migration.cli import main
 from migration.control import Control
 from migration.demo.processes import free_port
@@ -388,6 +390,19 @@ def printed(command: Sequence[str | Path], **environment: str) -> str:
     wanted = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     done = subprocess.run(command, env=wanted | environment, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def test_an_override_needs_a_secret_and_is_good_for_the_facade(place: Place) -> None:
+    assert "[facade.override]" in place.refused("override", PHASE)
+    (place.directory / "secret").write_text("s" * 32)
+    place.plan.write_text(f'{place.plan.read_text()}\n[facade.override]\nsecret_file = "secret"\n')
+    outcome = place.run("override", PHASE, "--side", "monolith", "--json")
+    document = json.loads(outcome.out)
+    overrides = Overrides("s" * 32)
+    assert overrides.side(document["token"].encode(), PHASE) is Side.MONOLITH
+    printed = place.run("override", PHASE).out
+    assert printed.startswith("X-Strangler-Side: ")
+    assert overrides.side(printed.split()[1].encode(), PHASE) is Side.SERVICE
 
 
 def test_colours_are_left_out_when_nobody_wants_them(copied: Place) -> None:

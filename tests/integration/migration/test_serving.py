@@ -1,19 +1,14 @@
 """`strangler serve` as a process: it answers whatever becomes of the control plane."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from migration.demo.processes import Process, free_port
-
-SECONDS = 30
+from tests.integration.migration.serving import SECONDS, Facade
 
 
 @pytest.fixture(scope="module")
@@ -37,48 +32,6 @@ def upstream() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
-
-
-class Facade:
-    """A facade of two workers before a monolith that answers everything."""
-
-    def __init__(self, directory: Path, upstream: str) -> None:
-        self.directory = directory
-        listen, admin = free_port(), free_port()
-        plan = directory / "strangler.toml"
-        plan.write_text(
-            f"""
-            [monolith]
-            url = "{upstream}"
-            database = "sqlite:///monolith.db"
-            [facade]
-            listen = "127.0.0.1:{listen}"
-            admin = "127.0.0.1:{admin}"
-            [[phases]]
-            name = "search"
-            routes = ["GET /search"]
-            [phases.service]
-            url = "{upstream}"
-            """
-        )
-        command = [sys.executable, "-m", "migration.cli", "serve", "--workers", "2", "--plan", plan]
-        self.process = Process(command, directory / "serve.log")
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{listen}", trust_env=False)
-        self.admin = httpx.Client(base_url=f"http://127.0.0.1:{admin}", trust_env=False)
-
-    def readiness(self) -> tuple[int, dict[str, Any]]:
-        answer = self.admin.get("/-/readyz")
-        return answer.status_code, answer.json()
-
-    def metrics(self) -> str:
-        token = (self.directory / ".strangler" / "admin-token").read_text().strip()
-        answer = self.admin.get("/-/metrics", headers={"Authorization": f"Bearer {token}"})
-        return answer.raise_for_status().text
-
-    def close(self) -> int:
-        self.client.close()
-        self.admin.close()
-        return self.process.terminate()
 
 
 @pytest.fixture

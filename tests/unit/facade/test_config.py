@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from facade.config import FacadeConfig, ShadowRules, Upstream
+from facade.config import Backend, FacadeConfig, ShadowRules, Upstream
 from facade.errors import AddressError
 from facade.routing_key import RoutingKey
 from facade.server import parse_listen
@@ -47,7 +47,7 @@ def test_a_listen_address_that_is_not_understood_is_refused(listen: str) -> None
 
 
 def test_the_configuration_can_be_sent_to_a_worker() -> None:
-    upstream = Upstream("a", 1)
+    upstream = Backend.of(Upstream("a", 1))
     config = FacadeConfig(
         upstream,
         {"p": upstream},
@@ -60,4 +60,4 @@ def test_the_configuration_can_be_sent_to_a_worker() -> None:
 
 def test_a_trusted_proxy_is_a_network() -> None:
     with pytest.raises(AddressError, match=r"10\.0\.0\.0/40"):
-        FacadeConfig(Upstream("a", 1), trusted_proxies=("10.0.0.0/40",))
+        FacadeConfig(Backend.of(Upstream("a", 1)), trusted_proxies=("10.0.0.0/40",))

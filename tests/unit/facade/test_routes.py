@@ -66,7 +66,6 @@ def test_matches(method: str, target: bytes, phase: str | None, parameters: dict
         b"/a/../items",
         b"/a/%2e%2E/items",
         b"/%69tems",
-        b"/items/.",
         b"/../items",
         b"/a%2f..%2Fitems",
     ],

@@ -1,0 +1,62 @@
+"""Read your writes: a client that wrote reads from the writer until replication has carried it over."""
+
+from collections.abc import Mapping
+from time import time
+
+from facade.decide import Decision, writer_of
+from facade.headers import Fields
+from facade.pins import Pins
+from facade.routing_key import cookie
+from facade.snapshot import Snapshot
+from flags.side import Side
+
+COOKIE = "strangler-wrote-"
+"""With the phase's name: when the client last wrote, for the facades of other hosts. In milliseconds."""
+_COOKIE_SECONDS = 3600
+
+
+class ReadYourWrites:
+    """The rule of one worker.
+
+    ``phases`` are those it holds for. ``passed`` says, by phase and side, up to which time (seconds since
+    1970) everything that was written is on that side; where it is silent, nothing is known to be.
+    """
+
+    def __init__(self, phases: frozenset[str], pins: Pins) -> None:
+        self.phases = phases
+        self.passed: Mapping[tuple[str, Side], float] = {}
+        self._pins = pins
+
+    def turn(self, decision: Decision, snapshot: Snapshot, key: str | None, fields: Fields) -> Decision:
+        """The decision for a read, turned to the writer if the side it chose may lack the client's write."""
+        traffic = decision.phase
+        if traffic is None or decision.write or not decision.split or traffic.name not in self.phases:
+            return decision
+        writer = writer_of(snapshot, traffic, key)
+        if decision.side is writer:
+            return decision
+        wrote = max(self._pins.last(traffic.name, key) if key else 0.0, _told(fields, traffic.name))
+        if wrote <= self.passed.get((traffic.name, decision.side), 0.0):
+            return decision
+        fallback = traffic.fallback and writer is Side.SERVICE
+        return Decision(writer, "own write", traffic, fallback=fallback, split=True)
+
+    def wrote(self, phase: str, key: str) -> float:
+        """This client's write may have been done. Returns the time."""
+        now = time()
+        self._pins.wrote(phase, key, now)
+        return now
+
+    def line(self, phase: str, at: float) -> bytes:
+        """The header line that tells facades on other hosts, which do not share the table."""
+        attributes = f"Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
+        return f"Set-Cookie: {COOKIE}{phase}={int(at * 1000) + 1:x}; {attributes}\r\n".encode()
+
+
+def _told(fields: Fields, phase: str) -> float:
+    """When the client says that it wrote. One that lies chooses which side reads for it, nothing else."""
+    told = cookie(fields, COOKIE + phase)
+    try:
+        return int(told, 16) / 1000 if told is not None and len(told) <= 16 else 0.0
+    except ValueError:
+        return 0.0

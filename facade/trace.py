@@ -1,0 +1,27 @@
+"""Trace context (W3C): what a client brings is passed on, otherwise a trace begins here."""
+
+import re
+from random import getrandbits
+
+_PARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[ -~]*)?"
+)
+
+
+def trace_of(parents: list[bytes]) -> bytes | None:
+    """The trace id in a request's ``traceparent``, None without exactly one valid one."""
+    found = _PARENT.fullmatch(parents[0]) if len(parents) == 1 else None
+    if found is None or (parents[0][:2] == b"00" and len(parents[0]) != 55):
+        return None
+    return found[1]
+
+
+def new_parent() -> bytes:
+    """The header line with which a trace begins here, sampled."""
+    number = b"%048x" % getrandbits(192)  # that a part of it is all zeroes does not happen
+    return b"traceparent: 00-%b-%b-01\r\n" % (number[:32], number[32:])
+
+
+def trace_begun(line: bytes) -> bytes:
+    """The id of the trace that ``new_parent`` began."""
+    return line[16:48]
