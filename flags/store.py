@@ -100,7 +100,7 @@ class EmbeddedStore:
         """Every flag as one document in the format of Unleash's client API."""
         return document(flag.feature for flag in self.list())
 
-    def import_(self, features: Mapping[str, Any], actor: str) -> int:
+    def import_(self, features: Mapping[str, Any], actor: str, within: Connection | None = None) -> int:
         """Create or replace the flags of such a document; all of them or, with FlagError, none."""
         parsed = parse_features(features).features
         names = [feature.name for feature in parsed]
@@ -109,7 +109,7 @@ class EmbeddedStore:
                 raise FlagError(f"flag {feature.name!r} is in the document more than once. Keep one of them.")
             for rollout in compile_feature(feature).rollouts:
                 require_precision(rollout.share, self._precision)
-        with self._change(None) as (connection, raised):
+        with self._change(within) as (connection, raised):
             for feature in parsed:
                 _write(connection, feature, self._clock(), actor)
             return raised

@@ -5,7 +5,7 @@ from typing import Any
 
 from flags.errors import FlagError
 from flags.store import EmbeddedStore
-from migration.control import Control
+from migration.control import Change, Control
 from migration.transitions import this_actor
 
 
@@ -48,9 +48,12 @@ class FlagDesk:
 
     def import_(self, document: Mapping[str, Any]) -> int:
         """Create or replace flags from a document in Unleash's format. Raises FlagError."""
-        before = {flag.name: flag.share for flag in self._flags.list()}
-        revision = self._flags.import_(document, self._actor)
-        after = {flag.name: flag.share for flag in self._flags.list()}
-        with self._control.write() as connection:
-            self._control.audit(connection, self._actor, "flags imported", before, after)
+        with self._control.change() as change:
+            before = self._shares(change)
+            revision = self._flags.import_(document, self._actor, within=change.connection)
+            after = self._shares(change)
+            self._control.audit(change.connection, self._actor, "flags imported", before, after)
         return revision
+
+    def _shares(self, change: Change) -> dict[str, int]:
+        return {flag.name: flag.share for flag in self._flags.list(within=change.connection)}
