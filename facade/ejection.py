@@ -11,7 +11,7 @@ LONGEST_PAUSE = 8.0
 
 @dataclass(slots=True)
 class Ejection:
-    """The state of one upstream. Times are seconds on any steady clock. ``probing``: a probe is on its way."""
+    """The state of one upstream. Times are seconds on any steady clock; ``probing``: a probe is under way."""
 
     errors: int = 0
     pause: float = FIRST_PAUSE

@@ -1,7 +1,6 @@
 """Upstreams that are killed and come back again and again, under steady reads and writes."""
 
 import asyncio
-import os
 import socket
 import sys
 from collections import Counter
@@ -122,7 +121,9 @@ class Chaos:
         return [orjson.loads(file.read_bytes()) for file in self.directory.glob("*.watch")]
 
     def open_files(self) -> dict[int, int]:
-        return {each["pid"]: len(os.listdir(f"/proc/{each['pid']}/fd")) for each in self.workers()}
+        return {
+            each["pid"]: sum(1 for _ in Path(f"/proc/{each['pid']}/fd").iterdir()) for each in self.workers()
+        }
 
     def quiet(self) -> bool:
         """Whether no worker holds anything."""

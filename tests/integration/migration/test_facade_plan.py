@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from facade.aggregate import Aggregate
 from facade.config import Backend, HealthCheck, RateLimit, TokenRules, Trust, Upstream
 from migration.errors import MigrationError
 from migration.facade_plan import certificate, facade_config
@@ -28,6 +29,10 @@ jwks = "https://login.shop.test/keys"
 issuer = "us"
 forward = { sub = "X-User-Id" }
 [facade.override]
+[[facade.aggregates]]
+path = "/overview/{id}"
+parts = { hits = "/search", item = "/items/{id}" }
+timeout = 2
 [[phases]]
 name = "search"
 routing_key = "jwt:sub"
@@ -51,6 +56,15 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     (tmp_path / "secret").write_text("from a file\n")
     (tmp_path / "strangler.toml").write_text(TEXT)
     return Plan.load(tmp_path / "strangler.toml")
+
+
+def test_an_aggregate_is_a_route(plan: Plan) -> None:
+    match = plan.route_table().match("GET", b"/overview/7")
+    assert match is not None
+    assert match.route.phase is None
+    assert match.route.aggregate == Aggregate(
+        (("hits", "/search"), ("item", "/items/{id}")), 2.0, 1024 * 1024
+    )
 
 
 def test_every_duty_reaches_the_workers(plan: Plan, tmp_path: Path) -> None:
