@@ -89,6 +89,11 @@ class Fields(NamedTuple):
         return [value for key, value in self.pairs if key == name]
 
     @property
+    def nameless(self) -> bool:
+        """Whether it says no host, as HTTP/1.0 may."""
+        return self.http10 and not self.value(b"host")
+
+    @property
     def has_body(self) -> bool:
         return self.length > 0 or self.chunked
 

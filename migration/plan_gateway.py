@@ -62,13 +62,15 @@ class ServerTls(Section):
 class Server(Section):
     """Where a side is: one instance, or several that are all alike.
 
-    ``max_concurrent`` is how many requests this host has there at a time.
+    ``max_concurrent`` is how many requests this host has there at a time. ``host`` is the name that it is
+    called by in the Host field: the client's, or its own.
     """
 
     url: Annotated[str | tuple[str, ...], BeforeValidator(plan_syntax.origins)]
     max_concurrent: int | None = Field(default=None, ge=1)
     health: Health | None = None
     tls: ServerTls | None = None
+    host: Literal["keep", "upstream"] = "keep"
 
     @property
     def urls(self) -> tuple[str, ...]:

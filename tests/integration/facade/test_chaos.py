@@ -191,7 +191,7 @@ async def test_i2_upstreams_that_die_twenty_times_cost_no_read_and_no_write(chao
             await chaos.until(
                 lambda target=target, since=since: (
                     all(chaos.answered(method, target, since) for method in ("GET", "POST"))
-                    and not any("search" in each["ejected"] for each in chaos.workers())
+                    and all(each["at"] > since and not each["ejected"] for each in chaos.workers())
                 )
             )
     chaos.ended = True

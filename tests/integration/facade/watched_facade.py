@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from time import monotonic
 
 import orjson
 
@@ -33,6 +34,7 @@ class WatchedWorker(Worker):
         loop, sides = asyncio.get_running_loop(), self.path.sides
         told = {
             "pid": os.getpid(),
+            "at": monotonic(),
             "tasks": len(asyncio.all_tasks(loop)),
             "connections": sum(side.size for side in sides.values()),
             "requests": sum(side.busy for side in sides.values()),

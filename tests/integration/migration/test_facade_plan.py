@@ -45,7 +45,7 @@ tables = [{ monolith = "saved" }]
 name = "orders"
 read_your_writes = false
 routes = ["GET /orders"]
-service = { url = "http://127.0.0.1:8002", database = "sqlite:///orders.db" }
+service = { url = "http://127.0.0.1:8002", database = "sqlite:///orders.db", host = "upstream" }
 tables = [{ monolith = "orders" }]
 """
 
@@ -72,6 +72,7 @@ def test_every_duty_reaches_the_workers(plan: Plan, tmp_path: Path) -> None:
     instances = (Upstream("127.0.0.1", 8000), Upstream("127.0.0.1", 8010))
     assert config.monolith == Backend(instances, 25, HealthCheck("/healthz?deep", 1.5, 2.0))
     assert config.services["search"] == Backend((Upstream("127.0.0.1", 8001),), 1)
+    assert config.services["orders"] == Backend((Upstream("127.0.0.1", 8002, own_host=True),))
     assert config.services["orders"].concurrency is None
     assert config.rate_limits == {"": RateLimit(50, 50), "search": RateLimit(0.5, 3, by_key=True)}
     assert config.tokens == TokenRules(
