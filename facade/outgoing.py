@@ -16,7 +16,7 @@ def request_head(exchange: "Exchange", upstream: Upstream) -> bytes:
     """The request's line and fields, as they came but for what a gateway takes off and adds."""
     fields, target = exchange.fields, exchange.target
     lines = fields.forward if exchange.forward is None else exchange.forward
-    if upstream.own_host or fields.nameless:
+    if upstream.own_host or (fields.http10 and fields.nameless):
         target, lines = addressed(target, lines, upstream)
     return b"%b %b HTTP/1.1\r\n%b%bX-Request-ID: %b\r\n%b" % (
         exchange.method,
