@@ -19,6 +19,8 @@ PATIENCE = 5.0
 """Seconds that the parts of an answer get by default."""
 MOST = 1024 * 1024
 """Bytes of one part's body by default."""
+MOST_PARTS = 16
+"""Parts of one answer: each request becomes so many."""
 FAILED = b"X-Strangler-Failed-Parts"
 """The header field that names the parts that failed."""
 

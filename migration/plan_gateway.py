@@ -107,7 +107,7 @@ class Aggregate(Section):
 
     path: Annotated[str, AfterValidator(plan_syntax.template)]
     parts: dict[PartName, Annotated[str, AfterValidator(plan_syntax.template)]] = Field(
-        min_length=1, max_length=16
+        min_length=1, max_length=aggregate.MOST_PARTS
     )
     timeout: Seconds = aggregate.PATIENCE
     max_body: int = Field(default=aggregate.MOST, ge=1, le=16 * aggregate.MOST)

@@ -243,3 +243,51 @@ async def test_an_upstream_of_http10_is_kept_only_when_it_says_so(facade: Facade
         facade.monolith.answer = raw(answer, keep=True)
         assert (await client.get(b"/")).body == b"ok"
         assert facade.monolith.connections == connections
+
+
+@pytest.mark.parametrize("kind", [b"text/event-stream", b"application/octet-stream"])
+async def test_the_total_deadline_is_for_all_but_event_streams(start: Starting, kind: bytes) -> None:
+    gate = asyncio.Event()
+
+    async def slow(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\ndata: 1\n\n" % kind)
+        await gate.wait()
+        writer.write(b"data: 2\n\n")
+        return False
+
+    facade = await start(timeouts=Timeouts(total=0.1))
+    facade.monolith.answer = slow
+    client = await facade.client()
+    await client.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+    await client.reader.readuntil(b"data: 1\n\n\r\n")
+    active = facade.worker.path.active
+    # Either its deadline has passed and it goes on for good, or it is over.
+    await facade.until(lambda: all(each.expires == float("inf") for each in active))
+    assert bool(active) == (kind == b"text/event-stream")
+    gate.set()
+    async with asyncio.timeout(5):
+        if kind == b"text/event-stream":
+            assert b"data: 2" in await client.reader.readuntil(b"\r\n0\r\n\r\n")
+        else:
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await client.reader.readuntil(b"\r\n0\r\n\r\n")
+
+
+async def test_the_total_deadline_includes_the_wait_for_an_answer(start: Starting) -> None:
+    async def never(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        return bool(await reader.read())
+
+    facade = await start(timeouts=Timeouts(total=0.1))
+    facade.monolith.answer = never
+    answer = await (await facade.client()).get(b"/")
+    assert (answer.status, answer.body) == (504, b"No answer from the monolith (timeout).\n")
