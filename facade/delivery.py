@@ -2,8 +2,8 @@
 
 What got no answer is sent again, to another instance if there is one, when nothing of it had been sent or
 its method is idempotent, as often as the budget allows; when a kept connection proved stale, at once. A read
-that the service fails goes to the monolith where the phase allows it; when that gives no answer either, to the
-service if it was only spared. A write never changes sides.
+that the service fails goes to the monolith where the phase allows it; when that gives no answer either, to
+the service if it was only spared. A write never changes sides.
 """
 
 from enum import Enum
