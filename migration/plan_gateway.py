@@ -12,7 +12,7 @@ from facade.routes import Route
 from migration import plan_syntax
 from migration.plan_base import Name, Seconds, Section
 
-PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+PartName = Annotated[str, AfterValidator(plan_syntax.part_name)]
 
 
 class Health(Section):

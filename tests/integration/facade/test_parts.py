@@ -4,11 +4,14 @@ import asyncio
 import io
 import json
 from dataclasses import replace
+from time import time
 from typing import Any
+
+import jwt
 
 from facade.access_log import AccessLog
 from facade.aggregate import Aggregate
-from facade.config import RateLimit
+from facade.config import RateLimit, TokenRules
 from facade.routes import Route, RouteTable
 from flags.side import Side
 from tests.integration.facade.harness import (
@@ -30,7 +33,8 @@ PARTS = {"saved": "/search/{id}", "other": "/else"}
 
 async def made(start: Starting, parts: dict[str, str] = PARTS, *, seconds: float = 5.0, **how: Any) -> Facade:
     """A facade with an aggregate at /all/{id}."""
-    configuration = {name: how.pop(name) for name in ("rate_limits", "timeouts") if name in how}
+    mine = ("rate_limits", "tokens", "authenticated")
+    configuration = {name: how.pop(name) for name in mine if name in how}
     facade = await start(**configuration)
     facade.monolith.answer = ok(b'{"from": "monolith"}', JSON)
     facade.service.answer = ok(b'{"from": "service"}', JSON)
@@ -204,6 +208,25 @@ async def test_a_limit_counts_each_part(start: Starting) -> None:
     answer = await client.get(b"/all/7")
     assert sorted(part["status"] for part in document(answer)["parts"].values()) == [200, 429]
     assert (await client.get(b"/all/7")).status == 429
+
+
+async def test_tokens_are_asked_of_each_part(start: Starting) -> None:
+    secret = "a secret of the issuer, long enough"
+    rules = TokenRules(("HS256",), secret, forward={"sub": "X-User"})
+    facade = await made(start, reads=Side.SERVICE, tokens=rules, authenticated=frozenset({"search"}))
+    client = await facade.client()
+    answer = await client.get(b"/all/7", b"X-User: forged")
+    assert document(answer)["parts"]["saved"] == {
+        "status": 401,
+        "error": "This needs a token: Authorization: Bearer …",
+    }
+    assert document(answer)["parts"]["other"]["status"] == 200
+    assert not facade.monolith.requests[0].values(b"x-user")
+    token = jwt.encode({"sub": "ada", "exp": time() + 60}, secret).encode()
+    answer = await client.get(b"/all/7", b"Authorization: Bearer " + token)
+    assert document(answer)["failed"] == []
+    assert facade.service.requests[0].values(b"x-user") == [b"ada"]
+    assert facade.monolith.requests[1].values(b"x-user") == [b"ada"]
 
 
 async def test_log_and_metrics_know_the_whole_and_its_parts(start: Starting) -> None:
