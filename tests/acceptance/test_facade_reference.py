@@ -116,6 +116,16 @@ def test_every_event_is_named() -> None:
     assert set(re.findall(r"`(\w+)`", row)) - {"event", "phase"} == counted
 
 
+def test_every_status_of_its_own_is_explained() -> None:
+    answered = r'\b(?:Refused|answer|refuse|Refusal|PartAnswer)\((?:"\w+", )?\s*([45]\d\d)'
+    given: set[str] = set()
+    for file in (REPOSITORY / "facade").glob("*.py"):
+        given.update(re.findall(answered, file.read_text(encoding="utf-8")))
+    rows = re.findall(r"^\| ([\d, ]+)[^|]* \|", section(PAGE, "What the facade answers itself"), re.MULTILINE)
+    explained = {status for row in rows for status in re.findall(r"\d{3}", row)}
+    assert {"400", "429", "503", "508"} <= given <= explained
+
+
 def test_every_field_that_names_another_method_is_named() -> None:
     named = re.findall(r"`(X-[\w-]*Method[\w-]*)`", section(PAGE, "Which method counts"))
     assert {name.lower().encode() for name in named} == fields.METHOD_FIELDS
