@@ -120,10 +120,17 @@ def switched(head: Head) -> bytes:
 
 def own(status: int, text: str, *lines: bytes, close: bool = False, bodyless: bool = False) -> bytes:
     """An answer by the facade itself: a short text, never cached. ``lines`` are further header lines."""
-    body = f"{text}\n".encode()
+    kind = b"text/plain; charset=utf-8"
+    return document(status, kind, f"{text}\n".encode(), *lines, close=close, bodyless=bodyless)
+
+
+def document(
+    status: int, kind: bytes, body: bytes, *lines: bytes, close: bool = False, bodyless: bool = False
+) -> bytes:
+    """An answer of the facade's making with this body of this media type; otherwise like ``own``."""
     head = [
         b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()),
-        b"Content-Type: text/plain; charset=utf-8",
+        b"Content-Type: " + kind,
         b"Content-Length: %d" % len(body),
         b"Cache-Control: no-store",
         *lines,

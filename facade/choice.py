@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from facade.decide import UNMATCHED, Decision, decide
 from facade.headers import OVERRIDE
+from facade.method import agree
 from facade.sticky import sticky_key
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
     path, fields = exchange.path, exchange.fields
     snapshot, own = path.snapshot, path.read_your_writes
     match = exchange.match = snapshot.routes.match(exchange.method, exchange.target)
+    if fields.instead:
+        agree(snapshot.routes, match, exchange.method, fields.instead, exchange.target)
     if match is None:
         return UNMATCHED
     traffic = snapshot.phases.get(match.route.phase) if match.route.phase is not None else None

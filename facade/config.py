@@ -30,15 +30,17 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One server behind the facade."""
+    """One server behind the facade. ``own_host``: it is called by its own name in the Host field, not by the
+    one that the client used."""
 
     host: str
     port: int
     tls: bool = False
     trust: Trust = Trust()
+    own_host: bool = False
 
     @classmethod
-    def parse(cls, url: str, trust: Trust = Trust()) -> "Upstream":
+    def parse(cls, url: str, trust: Trust = Trust(), *, own_host: bool = False) -> "Upstream":
         """Read ``http://host:port`` or ``https://host``. Raises AddressError."""
         parts = urlsplit(url)
         try:
@@ -59,12 +61,18 @@ class Upstream:
                 f"the upstream URL of {parts.hostname!r} has credentials in it. Write only http://host:port."
             )
         tls = parts.scheme == "https"
-        return cls(parts.hostname, port or (443 if tls else 80), tls, trust)
+        return cls(parts.hostname, port or (443 if tls else 80), tls, trust, own_host)
 
     @property
     def authority(self) -> str:
-        """``host:port`` as a Host header has it."""
+        """``host:port``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def host_field(self) -> bytes:
+        """What the Host field has: the port only when it is not the scheme's own."""
+        usual = self.port == (443 if self.tls else 80)
+        return (self.authority.rpartition(":")[0] if usual else self.authority).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Decision(NamedTuple):
 
 UNMATCHED = Decision(Side.MONOLITH, "unmatched")
 UNCLAIMED = Decision(Side.MONOLITH, "unclaimed")
+AGGREGATED = Decision(Side.MONOLITH, "aggregated")
+"""The answer is made of parts, and each part is decided for itself."""
 
 
 def decide(
@@ -47,7 +49,7 @@ def decide(
     route = match.route
     traffic = snapshot.phases.get(route.phase) if route.phase is not None else None
     if traffic is None:
-        return UNCLAIMED
+        return UNCLAIMED if route.aggregate is None else AGGREGATED
     if route.retired and traffic.retired:
         return Decision(traffic.writer, "gone", traffic, match.write, gone=True)
     if match.write and traffic.hold is not None:

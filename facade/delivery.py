@@ -2,7 +2,8 @@
 
 What got no answer is sent again, to another instance if there is one, when nothing of it had been sent or
 its method is idempotent, as often as the budget allows; when a kept connection proved stale, at once. A read
-that the service fails goes to the monolith where the phase allows it. A write never changes sides.
+that the service fails goes to the monolith where the phase allows it; when that gives no answer either, to
+the service if it was only spared. A write never changes sides.
 """
 
 from enum import Enum
@@ -33,12 +34,14 @@ class Delivery(Requester):
     """The way of one request. ``body`` is what was read of it to find its routing key, None if nothing."""
 
     __slots__ = (
+        "_alone",
         "_body",
         "_connected",
         "_exchange",
         "_instances",
         "_pool",
         "_reused",
+        "_spared",
         "_step",
         "_upstream",
         "retries",
@@ -55,6 +58,8 @@ class Delivery(Requester):
         self._step = Step.CONNECT
         self._connected = False
         self._reused = False
+        self._spared: Instances | None = None
+        self._alone = False
         self.sent = False
 
     def to(self, side: Side) -> None:
@@ -75,7 +80,7 @@ class Delivery(Requester):
         """Send the request to one of the side's instances."""
         exchange = self._exchange
         self._step = Step.CONNECT
-        spare = exchange.side is Side.SERVICE and exchange.decision.fallback
+        spare = exchange.side is Side.SERVICE and exchange.decision.fallback and not self._alone
         pool = instances.only
         if pool is None or spare:
             probing = exchange.method in IDEMPOTENT
@@ -83,6 +88,7 @@ class Delivery(Requester):
         self._pool = pool
         if pool is None:
             exchange.count("ejected")
+            self._spared = instances
             self._fall_back("ejected")
         else:
             pool.acquire(self)
@@ -112,6 +118,8 @@ class Delivery(Requester):
             self._retry(self._instances)
         elif self._can_fall_back():
             self._fall_back(failure)
+        elif self._spared is not None and not self._alone and (not self._connected or self._repeatable()):
+            self._ask_all_the_same(self._spared)
         else:
             self._step = Step.OVER
             exchange.reason += f", {failure}"
@@ -154,7 +162,7 @@ class Delivery(Requester):
     def _can_fall_back(self) -> bool:
         exchange = self._exchange
         unread = not self._connected or self._repeatable()
-        return exchange.decision.fallback and exchange.side is Side.SERVICE and unread
+        return exchange.decision.fallback and exchange.side is Side.SERVICE and unread and not self._alone
 
     def _fall_back(self, why: str) -> None:
         """The monolith answers the read that the service failed."""
@@ -162,6 +170,15 @@ class Delivery(Requester):
         self._exchange.reason = f"fallback, {why}"
         self.sent = False
         self.to(Side.MONOLITH)
+
+    def _ask_all_the_same(self, service: Instances) -> None:
+        """The monolith does not answer, and nobody else is left: the ejected service may be back."""
+        self._alone = True
+        self._exchange.side = Side.SERVICE
+        self._exchange.reason = "ejected, but nobody else answers"
+        self._instances = service
+        self.sent = False
+        self._send(service, without=None)
 
     def _await_connection(self) -> None:
         exchange = self._exchange

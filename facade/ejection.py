@@ -11,11 +11,12 @@ LONGEST_PAUSE = 8.0
 
 @dataclass(slots=True)
 class Ejection:
-    """The state of one upstream. Times are seconds on any steady clock."""
+    """The state of one upstream. Times are seconds on any steady clock; ``probing``: a probe is under way."""
 
     errors: int = 0
     pause: float = FIRST_PAUSE
     until: float = 0.0
+    probing: bool = False
 
     @property
     def ejected(self) -> bool:
@@ -28,16 +29,21 @@ class Ejection:
         if now < self.until:
             return False
         self.until = now + self.pause
+        self.probing = True
         return True
 
     def succeeded(self) -> None:
         self.errors = 0
         self.pause = FIRST_PAUSE
+        self.probing = False
 
     def failed(self, now: float) -> None:
+        """Only a probe's failure makes the pause longer: requests that fail together are one sign, and writes
+        that are sent all the same say nothing new."""
         self.errors += 1
         if self.errors == ERRORS:
             self.until = now + self.pause
-        elif self.errors > ERRORS:
+        elif self.probing:
+            self.probing = False
             self.pause = min(self.pause * 2, LONGEST_PAUSE)
             self.until = now + self.pause

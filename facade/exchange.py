@@ -4,36 +4,25 @@ Everything happens in callbacks on the event loop. A write is counted in flight 
 answer is whole or its upstream connection is closed.
 """
 
-from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from facade.answer import CONTINUE, own
 from facade.choice import choose
-from facade.decide import UNMATCHED, Decision
+from facade.client import Client
+from facade.decide import AGGREGATED, UNMATCHED, Decision
 from facade.forward import Forward
 from facade.headers import Fields, Refused
 from facade.mirror import Copy
+from facade.parts import Aggregation
 from facade.presence import gone
 from facade.routes import Match
+from facade.stage import ABORTED, Stage
 from facade.trace import new_parent
 from flags.side import Side
 
 if TYPE_CHECKING:
     from facade.data_path import DataPath
-    from facade.protocol import FacadeProtocol
-
-ABORTED = 499
-"""The status that logs and metrics show when the client hung up before its answer was whole."""
-
-
-class Stage(Enum):
-    """Where a request is."""
-
-    KEY = "reading the body for its routing key"
-    HELD = "held"
-    FORWARD = "forwarded"
-    DONE = "done"
 
 
 class Exchange:
@@ -73,7 +62,7 @@ class Exchange:
     )
 
     def __init__(
-        self, path: "DataPath", client: "FacadeProtocol", method: bytes, target: bytes, fields: Fields
+        self, path: "DataPath", client: Client, method: bytes, target: bytes, fields: Fields
     ) -> None:
         self.path = path
         self.client = client
@@ -98,7 +87,7 @@ class Exchange:
         self.copy: Copy | None = None
         self.lines = b""
         self.pin: str | None = None
-        self._forward: Forward | None = None
+        self._forward: Forward | Aggregation | None = None
         self._counted: str | None = None
         self._body: list[bytes] | None = None
         self._body_size = 0
@@ -124,14 +113,15 @@ class Exchange:
             self.answer(410, "This is not carried over from the monolith, and is gone.")
         elif decision.hold and phase is not None:
             self._hold(phase.name)
-        elif self.path.gate is None or self._let_in():
+        elif self.path.gate is None or self.path.gate.admits(self):
             if decision.write and phase is not None:
                 self._counted = phase.name
                 self.path.in_flight[phase.name] += 1
             if decision.shadow and not self.fields.has_body and self.fields.upgrade is None:
                 self.copy = Copy(self.path.limits.shadow_body)
             self.stage = Stage.FORWARD
-            self._forward = forward = Forward(self, self._body)
+            forward = Aggregation(self) if decision is AGGREGATED else Forward(self, self._body)
+            self._forward = forward
             forward.to(decision.side)
 
     def _decide(self) -> Decision | None:
@@ -140,14 +130,14 @@ class Exchange:
             return choose(self, None, unread=not self.sent)
         return choose(self, b"".join(self._body) if self.sent else None, unread=False)
 
-    def _let_in(self) -> bool:
-        gate = self.path.gate
-        refusal = None if gate is None else gate.refusal(self)
-        if refusal is None:
-            return True
-        self.count(refusal.event)
-        self.answer(refusal.status, refusal.text, refusal.line)
-        return False
+    # Parts
+
+    def part(self, client: Client, target: bytes, fields: Fields) -> "Exchange":
+        """The exchange of one of the parts that this one is answered by."""
+        exchange = Exchange(self.path, client, b"GET", target, fields)
+        exchange.parent = self.parent
+        self.path.active.add(exchange)
+        return exchange
 
     # The request's body
 

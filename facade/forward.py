@@ -1,7 +1,7 @@
 """A request at an upstream: streamed there and its answer back, with back-pressure both ways."""
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from facade.answer import Head, agrees, compose, switched
 from facade.delivery import Delivery, Step
@@ -11,6 +11,7 @@ from facade.upstream import Failure, UpstreamConnection
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
+    from facade.protocol import FacadeProtocol
 
 _FAILED_STATUSES = frozenset({502, 503, 504})
 _NEVER = float("inf")
@@ -158,7 +159,7 @@ class Forward(Delivery):
         exchange.status = 101
         exchange.client.write(switched(head) + rest)
         exchange.observe()
-        tunnel(exchange.client, upstream)
+        tunnel(cast("FacadeProtocol", exchange.client), upstream)  # nobody else asks for an upgrade
 
     # What goes wrong
 

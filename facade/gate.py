@@ -54,6 +54,15 @@ class Gate:
             or (self._forced(exchange, self._overrides) if self._overrides is not None else None)
         )
 
+    def admits(self, exchange: "Exchange") -> bool:
+        """Let a request in, or answer why not."""
+        refusal = self.refusal(exchange)
+        if refusal is None:
+            return True
+        exchange.count(refusal.event)
+        exchange.answer(refusal.status, refusal.text, refusal.line)
+        return False
+
     def _too_fast(self, exchange: "Exchange", phase: str) -> Refusal | None:
         assert self._rates is not None  # noqa: S101 (asked only then)
         wait = self._rates.wait(phase, exchange.key, exchange.client.address(exchange.fields))

@@ -9,6 +9,7 @@ because CGI-style servers cannot tell the two apart.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ HOP_BY_HOP = frozenset(
 )
 SHADOW_MARKER = b"x-strangler-shadow"
 OVERRIDE = b"x-strangler-side"
+METHOD_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+"""What frameworks take another method from."""
 PSEUDONYM = b"strangler"
 """How the facade calls itself in ``Via``."""
 
@@ -63,7 +66,8 @@ class Fields(NamedTuple):
 
     ``pairs`` are names in lower case with their values, ``forward`` the lines for the upstream (without
     framing of a chunked body, without a request id). ``length`` is the Content-Length, -1 without one.
-    ``trace`` is the id of the trace that the client's ``traceparent`` continues.
+    ``trace`` is the id of the trace that the client's ``traceparent`` continues; ``instead`` the methods that
+    fields want in place of the line's.
     """
 
     block: bytes
@@ -77,6 +81,7 @@ class Fields(NamedTuple):
     request_id: bytes | None
     http10: bool
     trace: bytes | None
+    instead: tuple[bytes, ...]
 
     def value(self, name: bytes) -> bytes:
         """The first value of a field (its name in lower case), or an empty one."""
@@ -87,6 +92,11 @@ class Fields(NamedTuple):
 
     def values(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.pairs if key == name]
+
+    @property
+    def nameless(self) -> bool:
+        """Whether it says no host, as HTTP/1.0 may."""
+        return self.http10 and not self.value(b"host")
 
     @property
     def has_body(self) -> bool:
@@ -130,6 +140,7 @@ def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields
         ids[0] if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None,
         http10,
         trace,
+        tuple(_instead(pairs)) if b"method" in block.lower() else (),
     )
 
 
@@ -213,6 +224,10 @@ def _upgrade(pairs: tuple[tuple[bytes, bytes], ...], nominated: frozenset[bytes]
         return None
     offers = [offer.strip(b" \t").lower() for offer in wanted[0].split(b",")]
     return None if any(offer.startswith((b"h2", b"http")) for offer in offers) else wanted[0]
+
+
+def _instead(pairs: tuple[tuple[bytes, bytes], ...]) -> Iterator[bytes]:
+    return (value.upper() for name, value in pairs if name.replace(b"_", b"-") in METHOD_FIELDS)
 
 
 def _takes_trailers(pairs: tuple[tuple[bytes, bytes], ...]) -> bool:

@@ -49,7 +49,8 @@ async def _watch(pool: Pool, own: Pool, check: HealthCheck) -> None:
 
 
 async def _is_well(own: Pool, check: HealthCheck) -> bool:
-    lines = (f"GET {check.path} HTTP/1.1", f"Host: {own.upstream.authority}", "User-Agent: strangler-health")
+    host = own.upstream.host_field.decode()
+    lines = (f"GET {check.path} HTTP/1.1", f"Host: {host}", "User-Agent: strangler-health")
     request = "\r\n".join((*lines, "", "")).encode()
     try:
         answer = await ask(own, request, head_only=False, timeout=check.timeout, most=_MOST_BODY)

@@ -1,5 +1,6 @@
 """A request as it is written to an upstream."""
 
+import re
 from typing import TYPE_CHECKING
 
 from facade.config import Upstream
@@ -7,22 +8,31 @@ from facade.config import Upstream
 if TYPE_CHECKING:
     from facade.exchange import Exchange
 
+_HOST = re.compile(rb"(?:\A|(?<=\r\n))host:[^\r]*\r\n", re.IGNORECASE)
+_ORIGIN = re.compile(rb"\Ahttps?://[^/?]*/?", re.IGNORECASE)
+
 
 def request_head(exchange: "Exchange", upstream: Upstream) -> bytes:
     """The request's line and fields, as they came but for what a gateway takes off and adds."""
-    fields = exchange.fields
-    host = b""
-    if fields.http10 and not fields.value(b"host"):
-        host = b"Host: %b\r\n" % upstream.authority.encode()
-    return b"%b %b HTTP/1.1\r\n%b%b%bX-Request-ID: %b\r\n%b" % (
+    fields, target = exchange.fields, exchange.target
+    lines = fields.forward if exchange.forward is None else exchange.forward
+    if upstream.own_host or (fields.http10 and fields.nameless):
+        target, lines = addressed(target, lines, upstream)
+    return b"%b %b HTTP/1.1\r\n%b%bX-Request-ID: %b\r\n%b" % (
         exchange.method,
-        exchange.target,
-        fields.forward if exchange.forward is None else exchange.forward,
-        host,
+        target,
+        lines,
         exchange.parent,
         exchange.request_id,
         b"Transfer-Encoding: chunked\r\n\r\n" if fields.chunked else b"\r\n",
     )
+
+
+def addressed(target: bytes, lines: bytes, upstream: Upstream) -> tuple[bytes, bytes]:
+    """A request's target and header lines with the upstream's own name instead of the client's. An
+    absolute-form target has the name too, and would win (RFC 9112, 3.2.2)."""
+    named = b"Host: %b\r\n%b" % (upstream.host_field, _HOST.sub(b"", lines, count=1))
+    return _ORIGIN.sub(b"/", target), named
 
 
 def request_end(exchange: "Exchange") -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from facade.answer import own
 from facade.exchange import Exchange
 from facade.headers import Fields, Refused
-from facade.presence import gone
+from facade.presence import gone, reset_at_close
 from facade.request import RequestParser
 
 if TYPE_CHECKING:
@@ -184,7 +184,9 @@ class FacadeProtocol(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection: what was answered is not whole."""
-        self._exchange = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and exchange.fields.http10:
+            reset_at_close(self.transport)
         self.transport.abort()
 
     def become(self, successor: asyncio.Protocol) -> bytes:

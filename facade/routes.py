@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from facade.aggregate import Aggregate
 from facade.errors import RouteError
 from facade.headers import Refused
 from facade.paths import raw_path, readings
@@ -38,7 +39,8 @@ class Route:
 
     ``method`` is a method in capitals or ``*``; ``path`` a template such as ``/items/{id}`` or
     ``/files/{name:path}``. Without a ``kind`` the request's method decides: safe methods read, all others
-    write. A ``retired`` route is not carried over to the service.
+    write. A ``retired`` route is not carried over to the service. One of no phase with an ``aggregate`` is
+    answered by the parts that it names.
     """
 
     method: str
@@ -47,6 +49,7 @@ class Route:
     kind: Literal["read", "write"] | None = None
     retired: bool = False
     name: str = ""
+    aggregate: Aggregate | None = None
 
     def writes(self, method: str) -> bool:
         """Whether a request with this method counts as a write."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from facade.accounts import Accounts
 from facade.compare import Answer, Outcome, Rules, compare
-from facade.config import FacadeConfig, ShadowRules
+from facade.config import FacadeConfig, ShadowRules, Upstream
 from facade.evidence import Comparison
 from facade.headers import SHADOW_MARKER
 from facade.instances import Instances
 from facade.mirror import Copy, NoAnswer, ask
+from facade.outgoing import addressed
 from facade.pool import Pool
 from facade.redact import redact_target
 
@@ -37,9 +38,17 @@ class _Mirrored:
     request_id: str
     method: bytes
     target: bytes
-    request: bytes
+    lines: bytes
+    nameless: bool
     copy: Copy
     primary_ms: float
+
+    def request(self, upstream: Upstream) -> bytes:
+        """As it is written to this server."""
+        target, lines = self.target, self.lines
+        if upstream.own_host or self.nameless:
+            target, lines = addressed(target, lines, upstream)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, target, lines)
 
 
 class Shadow:
@@ -85,8 +94,8 @@ class Shadow:
             exchange.request_id.decode("latin-1"),
             exchange.method,
             exchange.target,
-            b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n%b: 1\r\n\r\n"
-            % (exchange.method, exchange.target, forward, exchange.request_id, SHADOW_MARKER),
+            b"%bX-Request-ID: %b\r\n%b: 1\r\n" % (forward, exchange.request_id, SHADOW_MARKER),
+            exchange.fields.nameless,
             copy,
             seconds * 1000,
         )
@@ -176,7 +185,8 @@ class Shadow:
         if pool is None:
             raise NoAnswer("no_service")
         head_only = mirrored.method == b"HEAD"
-        return await ask(pool, mirrored.request, head_only=head_only, timeout=timeout, most=self._most_body)
+        request = mirrored.request(pool.upstream)
+        return await ask(pool, request, head_only=head_only, timeout=timeout, most=self._most_body)
 
 
 def _sample(

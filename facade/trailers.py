@@ -42,6 +42,8 @@ _NEVER_BEGINNINGS = (
     b"if-",
     b"proxy-",
     b"x-forwarded-",
+    b"x-http-method",
+    b"x-method-override",
     b"x-real-ip",
     b"x-request-id",
     b"x-strangler-",

@@ -87,7 +87,7 @@ def _backend(server: plan_gateway.Server, workers: int, directory: Path) -> Back
     except TlsError as error:
         raise MigrationError(f"`tls` of {server.urls[0]}: {error}") from error
     return Backend(
-        tuple(Upstream.parse(url, trust) for url in server.urls),
+        tuple(Upstream.parse(url, trust, own_host=server.host == "upstream") for url in server.urls),
         None if server.max_concurrent is None else max(1, server.max_concurrent // workers),
         None if check is None else HealthCheck(check.path, check.interval, check.timeout),
     )

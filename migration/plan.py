@@ -102,8 +102,9 @@ class Plan(BaseSettings):
             wanting = [n for n, phase in enumerate(plan.phases) if phase.authenticate]
             if unlocked := [source.problem(("phases", n, "authenticate"), message) for n in wanting]:
                 raise PlanError(source.path, unlocked)
-        if doubled := [source.problem(place, message) for place, message in conflicts(plan.phases)]:
-            raise PlanError(source.path, doubled)
+        doubled = conflicts(plan.phases, plan.facade.aggregates)
+        if problems := [source.problem(place, message) for place, message in doubled]:
+            raise PlanError(source.path, problems)
         return plan._placed(source)
 
     @property
@@ -132,12 +133,13 @@ class Plan(BaseSettings):
         raise MigrationError(f"there is no phase {name!r} in {self.file}. {hint}")
 
     def route_table(self) -> RouteTable:
-        """The routes of all phases, compiled; requests that match none are the monolith's."""
-        return RouteTable.compile(
+        """The routes of all phases and the aggregates; requests that match none are the monolith's."""
+        routes = [
             facade_routes.Route(route.method, route.path, phase.name, route.kind, route.retired, route.name)
             for phase in self.phases
             for route in phase.routes
-        )
+        ]
+        return RouteTable.compile([*routes, *(each.route() for each in self.facade.aggregates)])
 
     def admin_token(self) -> str:
         """The admin port's bearer token, made on first use when none is given. Raises MigrationError."""

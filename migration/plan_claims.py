@@ -1,20 +1,22 @@
-"""Who claims what: no route and no table may belong to two phases."""
+"""Who claims what: no route and no table may belong to two phases, no aggregate's path to anything else."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from migration import plan_syntax
+from migration.plan_gateway import Aggregate
 from migration.plan_lines import Place
 from migration.plan_sections import Phase, Route, Table
 
 
-def conflicts(phases: Sequence[Phase]) -> Iterator[tuple[Place, str]]:
+def conflicts(phases: Sequence[Phase], aggregates: Sequence[Aggregate] = ()) -> Iterator[tuple[Place, str]]:
     """Every double claim, as the place of the later claim and what is wrong with it."""
     yield from _names(phases)
     for (owner, _, first, shape), (phase, place, second, other_shape) in combinations(_routes(phases), 2):
         if shape == other_shape and _same_methods(first, second, within=owner is phase):
             text = f"{second.name} is claimed already by {first.name} of phase {owner.name!r}."
             yield place, f"{text} Keep it in one place."
+    yield from _aggregates(phases, aggregates)
     for (owner, _, one), (phase, place, other) in combinations(_tables(phases), 2):
         if one.monolith == other.monolith and not one.follow and not other.follow:
             text = f"the monolith's table {other.monolith!r} is claimed already by phase {owner.name!r}."
@@ -22,6 +24,28 @@ def conflicts(phases: Sequence[Phase]) -> Iterator[tuple[Place, str]]:
         elif one.service == other.service and owner.service.database == phase.service.database:
             text = f"the service's table {other.service!r} is filled already from {one.monolith!r}"
             yield place, f"{text} of phase {owner.name!r}. Carry each into a table of its own."
+
+
+def _aggregates(phases: Sequence[Phase], aggregates: Sequence[Aggregate]) -> Iterator[tuple[Place, str]]:
+    claimed = {
+        shape: f"{route.name} of phase {owner.name!r}"
+        for owner, _, route, shape in _routes(phases)
+        if route.method in {"GET", "*"}
+    }
+    made = {plan_syntax.shape(each.path): each.name for each in aggregates}
+    for number, each in enumerate(aggregates):
+        place: Place = ("facade", "aggregates", number)
+        shape = plan_syntax.shape(each.path)
+        if shape in claimed:
+            yield (
+                (*place, "path"),
+                f"{each.name} is claimed already by {claimed[shape]}. Give it its own path.",
+            )
+        claimed[shape] = f"another aggregate, {each.name}"
+        for name, path in each.parts.items():
+            if inner := made.get(plan_syntax.shape(path)):
+                text = f"the part {name!r} is made of parts itself ({inner}). Name those instead."
+                yield (*place, "parts", name), text
 
 
 def _names(phases: Sequence[Phase]) -> Iterator[tuple[Place, str]]:

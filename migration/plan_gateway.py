@@ -6,9 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from facade import aggregate
 from facade.config import Certificate, Trust
+from facade.routes import Route
 from migration import plan_syntax
 from migration.plan_base import Name, Seconds, Section
+
+PartName = Annotated[str, AfterValidator(plan_syntax.part_name)]
 
 
 class Health(Section):
@@ -58,13 +62,15 @@ class ServerTls(Section):
 class Server(Section):
     """Where a side is: one instance, or several that are all alike.
 
-    ``max_concurrent`` is how many requests this host has there at a time.
+    ``max_concurrent`` is how many requests this host has there at a time. ``host`` is the name that it is
+    called by in the Host field: the client's, or its own.
     """
 
     url: Annotated[str | tuple[str, ...], BeforeValidator(plan_syntax.origins)]
     max_concurrent: int | None = Field(default=None, ge=1)
     health: Health | None = None
     tls: ServerTls | None = None
+    host: Literal["keep", "upstream"] = "keep"
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -91,6 +97,40 @@ class RateLimit(Section):
     def at_once(self) -> int:
         """The burst, by default what comes in a second."""
         return self.burst if self.burst is not None else max(1, ceil(self.rate))
+
+
+class Aggregate(Section):
+    """A path that other paths answer together: the parts of the answer by name, asked all at once.
+
+    ``timeout`` in seconds, for all of them; ``max_body`` in bytes, for each.
+    """
+
+    path: Annotated[str, AfterValidator(plan_syntax.template)]
+    parts: dict[PartName, Annotated[str, AfterValidator(plan_syntax.template)]] = Field(
+        min_length=1, max_length=aggregate.MOST_PARTS
+    )
+    timeout: Seconds = aggregate.PATIENCE
+    max_body: int = Field(default=aggregate.MOST, ge=1, le=16 * aggregate.MOST)
+
+    @property
+    def name(self) -> str:
+        return f"GET {self.path}"
+
+    @model_validator(mode="after")
+    def _known_parameters(self) -> Self:
+        known = plan_syntax.parameters(self.path)
+        for name, path in self.parts.items():
+            if strange := sorted(plan_syntax.parameters(path) - known):
+                raise ValueError(
+                    f"the part {name!r} has a parameter {{{strange[0]}}} that `path` has not. "
+                    f"Take it from {self.path}."
+                )
+        return self
+
+    def route(self) -> Route:
+        """The same as the facade takes it."""
+        made = aggregate.Aggregate(tuple(self.parts.items()), self.timeout, self.max_body)
+        return Route("GET", self.path, None, "read", name=self.name, aggregate=made)
 
 
 class Secret(Section):

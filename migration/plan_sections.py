@@ -12,7 +12,7 @@ from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
-from migration.plan_gateway import Override, Pair, RateLimit, Server, Tokens
+from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
 def _path(path: str) -> str:
@@ -88,6 +88,7 @@ class Facade(Section):
     tls: Pair | None = None
     jwt: Tokens | None = None
     override: Override | None = None
+    aggregates: tuple[Aggregate, ...] = ()
     admin_token: SecretStr | None = Field(default=None, exclude=True)
     admin_token_file: Path | None = None
 

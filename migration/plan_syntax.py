@@ -131,6 +131,13 @@ def template(text: str) -> str:
     return text
 
 
+def part_name(text: str) -> str:
+    """The name of a part of an answer; a header field lists those that failed."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", text):
+        raise ValueError(f"{text!r} cannot name a part. Use letters, digits, - and _, 63 at most.")
+    return text
+
+
 def parameters(path: str) -> frozenset[str]:
     """The names of a template's parameters."""
     return frozenset(found[1] for found in _PARAMETER.finditer(path))

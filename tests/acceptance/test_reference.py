@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
-from migration.plan_gateway import Health, Override, Pair, RateLimit, ServerTls, Tokens
+from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_sections import (
     ColumnRule,
     Control,
@@ -39,6 +39,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[facade.rate_limit], [phases.rate_limit]": RateLimit,
     "[facade.jwt]": Tokens,
     "[facade.override]": Override,
+    "[[facade.aggregates]]": Aggregate,
     "[monolith.health], [phases.service.health]": Health,
     "[facade.tls]": Pair,
     "[monolith.tls], [phases.service.tls]": ServerTls,

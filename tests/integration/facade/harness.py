@@ -90,6 +90,7 @@ class RecordingUpstream:
     host: str = "127.0.0.1"
     tls: ssl.SSLContext | None = None
     trust: Trust = field(default_factory=Trust)
+    own_host: bool = False
     _server: asyncio.Server | None = None
 
     async def start(self) -> "RecordingUpstream":
@@ -108,7 +109,7 @@ class RecordingUpstream:
 
     @property
     def upstream(self) -> Upstream:
-        return Upstream(self.host, self.port, self.tls is not None, self.trust)
+        return Upstream(self.host, self.port, self.tls is not None, self.trust, self.own_host)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5), self.changed:

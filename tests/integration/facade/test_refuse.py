@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from facade.config import Limits, Timeouts
+from flags.side import Side
 from tests.integration.facade.harness import Facade, Starting
 
 HOST = b"Host: shop.test\r\n"
@@ -114,3 +115,22 @@ async def test_empty_lines_keep_no_connection(start: Starting) -> None:
         except ConnectionError:
             pass  # closed while sending
     await facade.until(lambda: not facade.state.connections)
+
+
+async def test_a_read_cannot_hide_a_write(start: Starting) -> None:
+    facade = await start({"reads": Side.SERVICE, "hold": "switch-1"})
+    for request in (
+        b"GET /search HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: POST\r\n\r\n",
+        b"GET /else HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: POST\r\n\r\n",
+        b"POST /search HTTP/1.1\r\nHost: a\r\nX-Method-Override: GET\r\nContent-Length: 0\r\n\r\n",
+    ):
+        client = await facade.client()
+        assert (await client.ask(request)).status == 400
+        assert await client.closed()
+    assert not facade.monolith.requests
+    assert not facade.service.requests
+    client = await facade.client()
+    assert (await client.post(b"/else", b"x", b"X-HTTP-Method-Override: PUT")).status == 200
+    assert facade.monolith.requests[0].values(b"x-http-method-override") == [b"PUT"]
+    held = await client.post(b"/search/saved", b"x", b"X-HTTP-Method-Override: PUT")
+    assert held.status == 503, "behind the fence all the same"

@@ -119,3 +119,20 @@ async def test_an_ejected_service_is_probed_and_let_back_in(start: Starting) -> 
         while (await client.get(b"/search")).body != b"service":
             pass
     assert {(await client.get(b"/search")).body for _ in range(5)} == {b"service"}
+
+
+async def test_an_ejected_service_is_asked_when_the_monolith_does_not_answer_either(start: Starting) -> None:
+    facade = await start({"reads": Side.SERVICE, "fallback": True}, retries=0)
+    client = await facade.client()
+    (pool,) = facade.worker.path.sides["search"].pools
+    facade.service.answer = raw(b"", keep=False)
+    while not pool.ejection.ejected:
+        assert (await client.get(b"/search")).status == 200
+    pool.ejection.until = float("inf")  # no probe is due
+    await facade.monolith.stop()
+    answer = await client.get(b"/search")
+    assert (answer.status, answer.body) == (502, b"No answer from the service (closed).\n")
+    facade.service.answer = ok(b"back")
+    assert (await client.get(b"/search")).body == b"back"
+    assert not pool.ejection.ejected
+    assert (await client.get(b"/else")).status == 502

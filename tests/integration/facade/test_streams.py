@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from facade.config import Limits, Timeouts, TokenRules
+from facade.presence import reset_at_close
 from tests.integration.facade.harness import Client, Facade, Received, RecordingUpstream, Starting, ok, raw
 
 CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -185,3 +186,108 @@ async def test_ten_thousand_aborts_on_a_pool_of_four_leak_nothing(start: Startin
     clients = [await facade.client() for _ in range(4)]
     answers = await asyncio.gather(*(client.get(b"/") for client in clients))
     assert {answer.status for answer in answers} == {200}
+
+
+async def read_to_end(client: Client) -> None:
+    async with asyncio.timeout(5):
+        while await client.reader.read(100):
+            pass
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"Content-Length: 9\r\n\r\nhello"]
+)
+async def test_an_old_client_sees_that_an_answer_broke_off(facade: Facade, framing: bytes) -> None:
+    """To HTTP/1.0 an orderly end of the connection would say that this is all."""
+    facade.monolith.answer = raw(b"HTTP/1.1 200 OK\r\n" + framing, keep=False)
+    client = await facade.client()
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await read_to_end(client)
+
+
+async def test_an_answer_that_is_reset_without_length_is_cut_for_an_old_client_too(facade: Facade) -> None:
+    async def reset(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        await writer.drain()
+        reset_at_close(writer.transport)
+        writer.transport.abort()
+        return False
+
+    facade.monolith.answer = reset
+    client = await facade.client()
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await read_to_end(client)
+
+
+@pytest.mark.parametrize("wish", [b"", b"Connection: keep-alive\r\n", b"Keep-Alive: timeout=5\r\n"])
+async def test_a_connection_of_http10_ends_with_its_answer(facade: Facade, wish: bytes) -> None:
+    """RFC 9112, 9.3: a proxy keeps none, as an older one behind it may not understand the wish."""
+    client = await facade.client()
+    answer = await client.ask(b"GET / HTTP/1.0\r\nHost: a\r\n" + wish + b"\r\n")
+    assert (answer.body, answer.values(b"connection")) == (b"hello", [b"close"])
+    assert await client.closed()
+    assert not facade.monolith.requests[0].values(b"keep-alive")
+
+
+async def test_an_upstream_of_http10_is_kept_only_when_it_says_so(facade: Facade) -> None:
+    client = await facade.client()
+    for line, connections in ((b"", 1), (b"Connection: keep-alive\r\n", 2), (b"", 2), (b"", 3)):
+        answer = b"HTTP/1.0 200 OK\r\n" + line + b"Content-Length: 2\r\n\r\nok"
+        facade.monolith.answer = raw(answer, keep=True)
+        assert (await client.get(b"/")).body == b"ok"
+        assert facade.monolith.connections == connections
+
+
+@pytest.mark.parametrize("kind", [b"text/event-stream", b"application/octet-stream"])
+async def test_the_total_deadline_is_for_all_but_event_streams(start: Starting, kind: bytes) -> None:
+    gate = asyncio.Event()
+
+    async def slow(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\ndata: 1\n\n" % kind)
+        await gate.wait()
+        writer.write(b"data: 2\n\n")
+        return False
+
+    facade = await start(timeouts=Timeouts(total=0.1))
+    facade.monolith.answer = slow
+    client = await facade.client()
+    await client.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+    await client.reader.readuntil(b"data: 1\n\n\r\n")
+    active = facade.worker.path.active
+    # Either its deadline has passed and it goes on for good, or it is over.
+    await facade.until(lambda: all(each.expires == float("inf") for each in active))
+    assert bool(active) == (kind == b"text/event-stream")
+    gate.set()
+    async with asyncio.timeout(5):
+        if kind == b"text/event-stream":
+            assert b"data: 2" in await client.reader.readuntil(b"\r\n0\r\n\r\n")
+        else:
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await client.reader.readuntil(b"\r\n0\r\n\r\n")
+
+
+async def test_the_total_deadline_includes_the_wait_for_an_answer(start: Starting) -> None:
+    async def never(
+        upstream: RecordingUpstream,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        return bool(await reader.read())
+
+    facade = await start(timeouts=Timeouts(total=0.1))
+    facade.monolith.answer = never
+    answer = await (await facade.client()).get(b"/")
+    assert (answer.status, answer.body) == (504, b"No answer from the monolith (timeout).\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from facade.aggregate import Aggregate
 from facade.config import Backend, HealthCheck, RateLimit, TokenRules, Trust, Upstream
 from migration.errors import MigrationError
 from migration.facade_plan import certificate, facade_config
@@ -28,6 +29,10 @@ jwks = "https://login.shop.test/keys"
 issuer = "us"
 forward = { sub = "X-User-Id" }
 [facade.override]
+[[facade.aggregates]]
+path = "/overview/{id}"
+parts = { hits = "/search", item = "/items/{id}" }
+timeout = 2
 [[phases]]
 name = "search"
 routing_key = "jwt:sub"
@@ -40,7 +45,7 @@ tables = [{ monolith = "saved" }]
 name = "orders"
 read_your_writes = false
 routes = ["GET /orders"]
-service = { url = "http://127.0.0.1:8002", database = "sqlite:///orders.db" }
+service = { url = "http://127.0.0.1:8002", database = "sqlite:///orders.db", host = "upstream" }
 tables = [{ monolith = "orders" }]
 """
 
@@ -53,11 +58,21 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     return Plan.load(tmp_path / "strangler.toml")
 
 
+def test_an_aggregate_is_a_route(plan: Plan) -> None:
+    match = plan.route_table().match("GET", b"/overview/7")
+    assert match is not None
+    assert match.route.phase is None
+    assert match.route.aggregate == Aggregate(
+        (("hits", "/search"), ("item", "/items/{id}")), 2.0, 1024 * 1024
+    )
+
+
 def test_every_duty_reaches_the_workers(plan: Plan, tmp_path: Path) -> None:
     config = facade_config(plan, tmp_path)
     instances = (Upstream("127.0.0.1", 8000), Upstream("127.0.0.1", 8010))
     assert config.monolith == Backend(instances, 25, HealthCheck("/healthz?deep", 1.5, 2.0))
     assert config.services["search"] == Backend((Upstream("127.0.0.1", 8001),), 1)
+    assert config.services["orders"] == Backend((Upstream("127.0.0.1", 8002, own_host=True),))
     assert config.services["orders"].concurrency is None
     assert config.rate_limits == {"": RateLimit(50, 50), "search": RateLimit(0.5, 3, by_key=True)}
     assert config.tokens == TokenRules(

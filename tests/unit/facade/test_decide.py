@@ -3,7 +3,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facade.decide import UNCLAIMED, UNMATCHED, Decision, decide
+from facade.aggregate import Aggregate
+from facade.decide import AGGREGATED, UNCLAIMED, UNMATCHED, Decision, decide
 from facade.routes import Match, Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
 from flags.rollout import OFF, ON, Rollout, Rule
@@ -37,6 +38,11 @@ def test_what_no_phase_claims_is_the_monoliths() -> None:
     assert outcome(None) is UNMATCHED
     assert outcome(Match(Route("GET", "/", None), {}, write=False)) is UNCLAIMED
     assert outcome(Match(Route("GET", "/", "unknown"), {}, write=False)) is UNCLAIMED
+
+
+def test_what_is_made_of_parts_is_decided_part_by_part() -> None:
+    route = Route("GET", "/", None, aggregate=Aggregate((("one", "/one"),)))
+    assert outcome(Match(route, {}, write=False)) is AGGREGATED
 
 
 def test_reads_follow_the_stage_and_writes_the_writer() -> None:

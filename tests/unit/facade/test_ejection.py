@@ -34,3 +34,14 @@ def test_failed_probes_wait_longer_up_to_a_limit() -> None:
         assert state.admits(now)
         state.failed(now)
     assert state.until - now == LONGEST_PAUSE
+
+
+def test_what_fails_beside_a_probe_does_not_put_the_next_one_off() -> None:
+    state = ejected()
+    for _ in range(20):
+        state.failed(0.1)
+    assert state.admits(FIRST_PAUSE)
+    state.failed(FIRST_PAUSE)
+    for _ in range(20):
+        state.failed(FIRST_PAUSE)
+    assert state.admits(FIRST_PAUSE + 2 * FIRST_PAUSE)

@@ -1,6 +1,7 @@
 import pytest
 
 from migration.plan_claims import conflicts
+from migration.plan_gateway import Aggregate
 from migration.plan_sections import Phase
 
 
@@ -71,3 +72,35 @@ def test_two_tables_are_not_carried_into_one() -> None:
 def test_phases_have_names_of_their_own() -> None:
     ((place, _),) = conflicts([phase("a", "GET /a"), phase("a", "GET /b")])
     assert place == ("phases", 1, "name")
+
+
+def aggregate(path: str, **parts: str) -> Aggregate:
+    return Aggregate.model_validate({"path": path, "parts": parts})
+
+
+@pytest.mark.parametrize(
+    ("route", "aggregates", "place"),
+    [
+        ("GET /all", [aggregate("/all", a="/a")], (0, "path")),
+        ("* /all/{x}", [aggregate("/all/{id}", a="/a")], (0, "path")),
+        ("GET /a", [aggregate("/all", a="/a"), aggregate("/all/", b="/b")], (1, "path")),
+        ("GET /a", [aggregate("/all", a="/a"), aggregate("/more", a="/a", all="/all")], (1, "parts", "all")),
+        ("GET /a", [aggregate("/all", this="/all")], (0, "parts", "this")),
+    ],
+)
+def test_an_aggregate_has_its_own_path_and_plain_parts(
+    route: str, aggregates: list[Aggregate], place: tuple[str | int, ...]
+) -> None:
+    ((found, message),) = conflicts([phase("a", route)], aggregates)
+    assert found == ("facade", "aggregates", *place)
+    assert "/all" in message
+
+
+def test_an_aggregate_beside_routes_of_other_methods_and_paths_claims_nothing_twice() -> None:
+    phases = [phase("a", "GET /a", "POST /all", "GET /{any}")]
+    assert not list(conflicts(phases, [aggregate("/all", a="/a"), aggregate("/all/{id}", a="/a")]))
+
+
+def test_a_part_has_no_parameter_of_its_own() -> None:
+    with pytest.raises(ValueError, match=r"the part 'a' has a parameter {name} that `path` has not"):
+        aggregate("/all/{id}", a="/a/{name}")
