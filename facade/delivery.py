@@ -8,13 +8,13 @@ that the service fails goes to the monolith where the phase allows it. A write n
 from enum import Enum
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from facade.instances import Instances
 from facade.pool import Pool
 from facade.retry import IDEMPOTENT, Retries
 from facade.upstream import Failure, Requester, UpstreamConnection
-from flags.side import Side
+from flags.side import MONOLITH, SERVICE, Side
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
@@ -27,6 +27,12 @@ class Step(Enum):
     FIRST_BYTE = "waiting for the first byte"
     ANSWER = "answering"
     OVER = "over"
+
+
+CONNECT: Final = Step.CONNECT  # as `flags.side.MONOLITH`
+FIRST_BYTE: Final = Step.FIRST_BYTE
+ANSWER: Final = Step.ANSWER
+OVER: Final = Step.OVER
 
 
 class Delivery(Requester):
@@ -52,7 +58,7 @@ class Delivery(Requester):
         self._pool: Pool | None = None
         self._upstream: UpstreamConnection | None = None
         self.retries: Retries | None = None
-        self._step = Step.CONNECT
+        self._step: Step = CONNECT
         self._connected = False
         self._reused = False
         self.sent = False
@@ -74,8 +80,8 @@ class Delivery(Requester):
     def _send(self, instances: Instances, without: Pool | None) -> None:
         """Send the request to one of the side's instances."""
         exchange = self._exchange
-        self._step = Step.CONNECT
-        spare = exchange.side is Side.SERVICE and exchange.decision.fallback
+        self._step = CONNECT
+        spare = exchange.side is SERVICE and exchange.decision.fallback
         pool = instances.only
         if pool is None or spare:
             probing = exchange.method in IDEMPOTENT
@@ -86,14 +92,14 @@ class Delivery(Requester):
             self._fall_back("ejected")
         else:
             pool.acquire(self)
-            if self._upstream is None and self._step is Step.CONNECT:
+            if self._upstream is None and self._step is CONNECT:
                 self._await_connection()
 
     def give_up(self) -> None:
         """Want nothing more from the upstream: it sees its connection close."""
         if self.retries is not None:
             self.retries.stop()
-        if self._step is Step.CONNECT and self._pool is not None:
+        if self._step is CONNECT and self._pool is not None:
             self._pool.forsake(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
@@ -105,7 +111,7 @@ class Delivery(Requester):
         if stale and pool is not None and exchange.method in IDEMPOTENT and self._repeatable():
             exchange.count("retry")
             self._reused = False
-            self._step = Step.CONNECT
+            self._step = CONNECT
             self._await_connection()
             pool.acquire_fresh(self)
         elif self._instances is not None and self._may_retry(self._instances, failure):
@@ -113,7 +119,7 @@ class Delivery(Requester):
         elif self._can_fall_back():
             self._fall_back(failure)
         else:
-            self._step = Step.OVER
+            self._step = OVER
             exchange.reason += f", {failure}"
             status = 504 if failure is Failure.TIMEOUT else 502
             exchange.answer(status, f"No answer from the {exchange.side} ({failure}).")
@@ -132,7 +138,7 @@ class Delivery(Requester):
 
     def _retry(self, instances: Instances) -> None:
         self._exchange.count("retry")
-        self._step = Step.CONNECT
+        self._step = CONNECT
         self.sent = False
         self._await_connection()
         if self.retries is not None:
@@ -144,7 +150,7 @@ class Delivery(Requester):
         if self._can_fall_back():
             self._fall_back("overloaded")
         else:
-            self._step = Step.OVER
+            self._step = OVER
             exchange.reason += ", overloaded"
             exchange.answer(503, f"The {exchange.side} has enough to do. Try again.", b"Retry-After: 1")
 
@@ -154,14 +160,14 @@ class Delivery(Requester):
     def _can_fall_back(self) -> bool:
         exchange = self._exchange
         unread = not self._connected or self._repeatable()
-        return exchange.decision.fallback and exchange.side is Side.SERVICE and unread
+        return exchange.decision.fallback and exchange.side is SERVICE and unread
 
     def _fall_back(self, why: str) -> None:
         """The monolith answers the read that the service failed."""
         self._exchange.count("fallback")
         self._exchange.reason = f"fallback, {why}"
         self.sent = False
-        self.to(Side.MONOLITH)
+        self.to(MONOLITH)
 
     def _await_connection(self) -> None:
         exchange = self._exchange

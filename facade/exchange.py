@@ -6,7 +6,7 @@ answer is whole or its upstream connection is closed.
 
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from facade.answer import CONTINUE, own
 from facade.choice import choose
@@ -17,7 +17,7 @@ from facade.mirror import Copy
 from facade.presence import gone
 from facade.routes import Match
 from facade.trace import new_parent
-from flags.side import Side
+from flags.side import MONOLITH, Side
 
 if TYPE_CHECKING:
     from facade.data_path import DataPath
@@ -34,6 +34,10 @@ class Stage(Enum):
     HELD = "held"
     FORWARD = "forwarded"
     DONE = "done"
+
+
+_FORWARD: Final = Stage.FORWARD  # as `flags.side.MONOLITH`
+_DONE: Final = Stage.DONE
 
 
 class Exchange:
@@ -87,10 +91,10 @@ class Exchange:
         self.expires = self.total_at = self.started + path.timeouts.total
         self.match: Match | None = None
         self.decision: Decision = UNMATCHED
-        self.side = Side.MONOLITH
+        self.side: Side = MONOLITH
         self.reason = ""
         self.status = 0
-        self.stage = Stage.FORWARD
+        self.stage: Stage = _FORWARD
         self.answering = False
         self.first_byte = 0.0
         self.key: str | None = None
@@ -130,7 +134,7 @@ class Exchange:
                 self.path.in_flight[phase.name] += 1
             if decision.shadow and not self.fields.has_body and self.fields.upgrade is None:
                 self.copy = Copy(self.path.limits.shadow_body)
-            self.stage = Stage.FORWARD
+            self.stage = _FORWARD
             self._forward = forward = Forward(self, self._body)
             forward.to(decision.side)
 
@@ -165,7 +169,7 @@ class Exchange:
             self.refuse(413, f"The body is longer than {self.path.limits.body} bytes.")
             return
         self.sent = done
-        if self.stage is Stage.FORWARD and self._forward is not None:
+        if self.stage is _FORWARD and self._forward is not None:
             self._forward.upload(pieces, done=done)
         elif self.stage is Stage.KEY and self._body is not None:
             self._body.extend(pieces)
@@ -275,7 +279,7 @@ class Exchange:
 
     def observe(self) -> None:
         """Nothing more happens at an upstream."""
-        self.stage = Stage.DONE
+        self.stage = _DONE
         if self._forward is not None and self._forward.retries is not None:
             self._forward.retries.over()
         self._forward = None  # the two know each other: without a cycle there is nothing to collect

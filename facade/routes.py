@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from facade.errors import RouteError
 from facade.headers import Refused
@@ -21,6 +21,7 @@ _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
 """How many paths a table remembers, and of how many bytes at most: clients choose both."""
 
+_UNKNOWN: Any = object()
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?}")
 _CONVERTERS = {
@@ -74,13 +75,17 @@ class _Leaf:
             self.names[route.method] = names
 
     def match(self, method: str, values: Sequence[str]) -> Match | None:
-        for candidate in (method, "GET", "*") if method == "HEAD" else (method, "*"):
-            route = self.routes.get(candidate)
-            if route is not None:
-                names = self.names[candidate]
-                parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
-                return Match(route, parameters, route.writes(method))
-        return None
+        routes, found = self.routes, method
+        if method not in routes:
+            found = "GET" if method == "HEAD" and "GET" in routes else "*"
+            if found not in routes:
+                return None
+        route, names = routes[found], self.names[found]
+        if len(names) == 1:  # most often so, and quicker
+            parameters: Mapping[str, str] = {names[0]: values[0]}
+        else:
+            parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
+        return Match(route, parameters, route.writes(method))
 
 
 @dataclass(slots=True)
@@ -113,23 +118,36 @@ class _Node:
         return leaf
 
     def match(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
-        if at == len(parts):
-            found = self.leaf.match(method, values)
+        node, most = self, len(parts)
+        while at < most:
+            if node.patterns or node.tails:
+                return node._choose(parts, at, method, values)
+            child = node.literals.get(parts[at])
+            if child is None:
+                return None
+            node = child
+            at += 1
+        found = node.leaf.match(method, values)
+        return node._match_tail(parts, at, method, values) if found is None and node.tails else found
+
+    def _choose(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+        """Where there is more than one way: what is more specific comes first, and is taken back."""
+        part = parts[at]
+        node = self.literals.get(part)
+        if node is not None:
+            found = node.match(parts, at + 1, method, values)
             if found is not None:
                 return found
-        else:
-            part = parts[at]
-            node = self.literals.get(part)
-            if node is not None:
-                found = node.match(parts, at + 1, method, values)
+        for pattern, child in self.patterns:
+            if pattern.pattern == _WHOLE:  # whatever is there
+                taken = (part,) if part else None
+            else:
+                whole = pattern.fullmatch(part)
+                taken = whole.groups() if whole is not None else None
+            if taken is not None:
+                found = child.match(parts, at + 1, method, values + taken)
                 if found is not None:
                     return found
-            for pattern, child in self.patterns:
-                taken = pattern.fullmatch(part)
-                if taken is not None:
-                    found = child.match(parts, at + 1, method, values + taken.groups())
-                    if found is not None:
-                        return found
         return self._match_tail(parts, at, method, values) if self.tails else None
 
     def _match_tail(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
@@ -167,16 +185,16 @@ class RouteTable:
         path that belongs to different routes, depending on how a server reads it."""
         path = raw_path(target)
         known = self._known
-        try:
-            return known[method, path]
-        except KeyError:
-            name = method.decode("latin-1") if isinstance(method, bytes) else method
-            match = self._find(name, path)
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            if len(path) <= _LONGEST_KNOWN:
-                known[method, path] = match
+        match = known.get((method, path), _UNKNOWN)
+        if match is not _UNKNOWN:
             return match
+        name = method.decode("latin-1") if isinstance(method, bytes) else method
+        match = self._find(name, path)
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        if len(path) <= _LONGEST_KNOWN:
+            known[method, path] = match
+        return match
 
     def _find(self, method: str, path: bytes) -> Match | None:
         match = None
