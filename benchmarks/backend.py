@@ -8,6 +8,7 @@ before it is answered.
 import asyncio
 import re
 import sys
+from email.utils import formatdate
 from typing import cast
 
 import uvloop
@@ -16,10 +17,8 @@ _BODY = b'{"items": [%s], "total": 5}' % b", ".join(
     b'{"id": %d, "title": "resource %d", "tags": ["a", "b"]}' % (n, n) for n in range(5)
 )
 _FIELDS = (
-    b"HTTP/1.1 200 OK\r\ndate: Mon, 05 Jan 2026 10:00:00 GMT\r\nserver: bare\r\n"
-    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\ndate: %b\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 )
-ANSWER = _FIELDS % len(_BODY) + _BODY
 _END = b"\r\n\r\n"
 _DOWNLOAD = re.compile(rb"GET /download\?([0-9]+) ")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
@@ -27,7 +26,9 @@ _PIECE = bytes(256 * 1024)
 
 
 class Bare(asyncio.Protocol):
-    """One connection."""
+    """One connection. ``answer`` is what all of them send, with the date of this second."""
+
+    answer = b""
 
     def __init__(self) -> None:
         self._partial = b""
@@ -48,14 +49,14 @@ class Bare(asyncio.Protocol):
             length = _LENGTH.search(head) if not head.startswith(b"GET ") else None
             if download is not None:
                 self._to_write = int(download[1])
-                self._transport.write(_FIELDS % self._to_write)
+                self._transport.write(_head(self._to_write))
                 self.resume_writing()
             elif length is not None and int(length[1]):
                 self._to_read = int(length[1])
                 self._read(len(data))
                 data = b""
             else:
-                self._transport.write(ANSWER)
+                self._transport.write(Bare.answer)
         self._partial = data
 
     def pause_writing(self) -> None:
@@ -71,11 +72,21 @@ class Bare(asyncio.Protocol):
     def _read(self, size: int) -> None:
         self._to_read -= size
         if not self._to_read:
-            self._transport.write(ANSWER)
+            self._transport.write(Bare.answer)
+
+
+def _head(length: int) -> bytes:
+    return _FIELDS % (formatdate(usegmt=True).encode(), length)
+
+
+def _tick() -> None:
+    Bare.answer = _head(len(_BODY)) + _BODY
+    asyncio.get_running_loop().call_later(1.0, _tick)
 
 
 async def serve(port: int) -> None:
     """Serve on loopback until stopped."""
+    _tick()
     server = await asyncio.get_running_loop().create_server(Bare, "127.0.0.1", port)
     await server.serve_forever()
 

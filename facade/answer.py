@@ -15,6 +15,7 @@ _NOTABLE = re.compile(
     rb"\r\n(?i:(connection|keep-alive|proxy-authenticate|proxy-authorization|proxy-connection|te|trailer"
     rb"|transfer-encoding|upgrade|content-length|x-request-id|via)):[ \t]*([^\r]*)"
 )
+_LONGEST_REMEMBERED = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 
 
@@ -51,6 +52,10 @@ class Head(NamedTuple):
 
 def parse_head(raw: bytes) -> Head:
     """Read the head of a response, up to and with its empty line. Raises Malformed."""
+    return _remembered(raw) if len(raw) <= _LONGEST_REMEMBERED else _parse(raw)
+
+
+def _parse(raw: bytes) -> Head:
     end = raw.find(b"\r\n")
     status, status_line = _status(raw[:end])
     length, chunked, named, plain = -1, False, False, True
@@ -87,6 +92,10 @@ def parse_head(raw: bytes) -> Head:
         named,
         raw,
     )
+
+
+_remembered = lru_cache(maxsize=1024)(_parse)
+"""Under load an upstream answers many requests of one second with the same head."""
 
 
 @lru_cache(maxsize=256)

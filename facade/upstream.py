@@ -203,12 +203,15 @@ class UpstreamConnection(asyncio.Protocol):
                     raise Malformed("the head is too long")
                 self._partial = data
                 return None
-            raw = data[:end]
-            head = parse_head(raw)
-            data = data[end:]
+            head = parse_head(data[:end])
             if head.status == 101:
-                self._switch(requester, head, data)
+                self._switch(requester, head, data[end:])
                 return None
+            if head.length > 0 and not requester.head_only:  # what goes beyond the length is seen by llhttp
+                self._head = head
+                parser.feed_data(data)
+                return head
+            raw, data = data[:end], data[end:]
             if head.chunked:  # its trailers are listened to
                 self._chunked = Chunked(self)
                 self._parser = parser = httptools.HttpResponseParser(self._chunked)
