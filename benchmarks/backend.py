@@ -17,7 +17,8 @@ _BODY = b'{"items": [%s], "total": 5}' % b", ".join(
     b'{"id": %d, "title": "resource %d", "tags": ["a", "b"]}' % (n, n) for n in range(5)
 )
 _FIELDS = (
-    b"HTTP/1.1 200 OK\r\ndate: %b\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\ndate: %b\r\nserver: bare\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 )
 _END = b"\r\n\r\n"
 _DOWNLOAD = re.compile(rb"GET /download\?([0-9]+) ")

@@ -19,8 +19,8 @@ _TARGET = "/api/domain3/items/42?page=2"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Proxies run on ``proxy``, the load and the backend on ``load`` (core numbers). Every contender is measured
-    ``rounds`` times, ``seconds`` long each; configurations and logs are in ``directory``."""
+    """Proxies run on the core ``proxy``, the load and the backend on ``load``. Every contender is measured
+    ``rounds`` times for ``seconds``; configurations and logs are in ``directory``."""
 
     directory: Path
     proxy: int

@@ -6,7 +6,9 @@ metrics and the access log switched on. What is compared runs in interleaved rou
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -17,19 +19,28 @@ from benchmarks.measures import Measured
 from benchmarks.pinning import available
 from benchmarks.rounds import Options, Value, emit, show
 
-_ROWS = (
-    ("vs_envoy", "requests/s, × Envoy", "≥ 1"),
-    ("vs_haproxy", "requests/s, × HAProxy", ""),
-    ("vs_nginx", "requests/s, × nginx", ""),
-    ("vs_fastapi_httpx", "requests/s, × FastAPI + httpx", "≥ 30"),
-    ("p99_vs_envoy", "p99 at 70 % of our peak, × Envoy's at that rate", "≤ 1.2"),
-    ("decide_us", "decision on a path never seen before, µs", "≤ 5"),
-    ("decide_known_us", "decision on one of 1,000 paths, µs", "≤ 5"),
-    ("two_workers", "two workers on two cores, × one on one", "≥ 1.6"),
-    ("stream_growth_mib", "memory that 1 GiB down and up takes, MiB", "≤ 10"),
-    ("download_vs_nginx", "1 GiB down, × nginx", "≥ 0.5"),
-    ("upload_vs_nginx", "1 GiB up, × nginx", "≥ 0.5"),
-    ("shadow_p99", "p99 with all reads shadowed, × without", "≤ 1.2"),
+
+class Row(NamedTuple):
+    """A line of the table: the result's name, what it is, and what it must be."""
+
+    name: str
+    what: str
+    must: str
+
+
+ROWS = (
+    Row("vs_envoy", "requests/s, × Envoy", "≥ 1"),
+    Row("vs_haproxy", "requests/s, × HAProxy", ""),
+    Row("vs_nginx", "requests/s, × nginx", ""),
+    Row("vs_fastapi_httpx", "requests/s, × FastAPI + httpx", "≥ 30"),
+    Row("p99_vs_envoy", "p99 at 70 % of our peak, × Envoy's at that rate", "≤ 1.2"),
+    Row("decide_us", "decision on a path never seen before, µs", "≤ 5"),
+    Row("decide_known_us", "decision on one of 1,000 paths, µs", "≤ 5"),
+    Row("two_workers", "two workers on two cores, × one on one", "≥ 1.6"),
+    Row("stream_growth_mib", "memory that 1 GiB down and up takes, MiB", "≤ 10"),
+    Row("download_vs_nginx", "1 GiB down, × nginx", "≥ 0.5"),
+    Row("upload_vs_nginx", "1 GiB up, × nginx", "≥ 0.5"),
+    Row("shadow_p99", "p99 with all reads shadowed, × without", "≤ 1.2"),
 )
 
 
@@ -45,26 +56,40 @@ def main() -> None:
             measure(course)
             for measure in (measures.decision, measures.workers, measures.streaming, measures.shadow)
         ]
-    results = {name: value for measured in every for name, value in measured.results.items()}
-    _show(every, results)
-    details = {f"{measured.title}, {measured.unit}": measured.samples.medians() for measured in every}
-    missing = [why for measured in every for why in measured.missing]
-    load = {"load_average": os.getloadavg()[0]}
-    emit({**results, "medians": details, "missing": missing, **load}, options)
+    _show(every)
+    emit(summary(every), options)
 
 
-def _show(every: list[Measured], results: dict[str, Value]) -> None:
-    console = Console()
+def summary(every: Sequence[Measured]) -> dict[str, object]:
+    """All results by name, the medians they come of, what is missing, and how busy the machine was."""
+    return {
+        **_results(every),
+        "medians": {f"{each.title}, {each.unit}": each.samples.medians() for each in every},
+        "missing": _missing(every),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _results(every: Sequence[Measured]) -> dict[str, Value]:
+    return {name: value for each in every for name, value in each.results.items()}
+
+
+def _missing(every: Sequence[Measured]) -> list[str]:
+    return sorted({why for each in every for why in each.missing})
+
+
+def _show(every: Sequence[Measured]) -> None:
+    console, results = Console(), _results(every)
     for measured in every:
         show(measured.title, measured.samples, measured.unit)
     table = Table(title="The facade, in ratios", title_justify="left")
     for heading in ("what", "measured", "must", "name"):
         table.add_column(heading, justify="right" if heading == "measured" else "left")
-    for name, what, must in _ROWS:
-        value = results[name]
-        table.add_row(what, "–" if value is None else f"{value:.3g}", must, name)
+    for row in ROWS:
+        value = results[row.name]
+        table.add_row(row.what, "–" if value is None else f"{value:.3g}", row.must, row.name)
     console.print(table)
-    for why in sorted({why for measured in every for why in measured.missing}):
+    for why in _missing(every):
         console.print(why, highlight=False)
 
 

@@ -102,9 +102,9 @@ def decision(course: Course) -> Measured:
 
 
 def workers(course: Course) -> Measured:
-    """Twice everything: one worker that shares one core with its load and backend, two workers that share two.
+    """Twice everything: one worker shares one core with its load and backend, two workers share two cores.
 
-    Were the load beside the one worker on the second core, there would be no second core left to win.
+    With the load on the second core there would be nothing left of it for a second worker to win.
     """
     both = (course.proxy, course.load)
     with ExitStack() as stack:

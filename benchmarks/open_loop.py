@@ -23,7 +23,7 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds from when requests were due to their whole answers; ``rate`` is what was answered a second."""
+    """Milliseconds from when requests were due to their whole answers; ``rate``: how many came a second."""
 
     p50: float
     p99: float
@@ -38,8 +38,8 @@ class Latencies:
 
 
 def latencies(url: str, headers: dict[str, str], rate: float, seconds: float) -> Latencies:
-    """Ask ``rate`` times a second in a process of its own. Raises RuntimeError when an answer is an error, or
-    when the answers do not keep up with the rate."""
+    """Ask ``rate`` times a second in a process of its own. What does not keep up with that shows in latencies
+    that grow all the time. Raises RuntimeError when an answer is an error."""
     command = [
         sys.executable,
         "-m",
@@ -52,10 +52,7 @@ def latencies(url: str, headers: dict[str, str], rate: float, seconds: float) ->
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(f"the load met errors:\n{run.stderr}")
-    measured = Latencies(**json.loads(run.stdout))
-    if measured.rate < 0.95 * rate:
-        raise RuntimeError(f"{measured.rate:,.0f} requests a second were answered instead of {rate:,.0f}")
-    return measured
+    return Latencies(**json.loads(run.stdout))
 
 
 class _Connection:

@@ -100,7 +100,7 @@ class NotInstalledError(Exception):
 
 
 def _installed(program: str) -> str:
-    """Where a system package's program is; servers are often not in a user's PATH. Raises NotInstalledError."""
+    """Where a system package's program is; a user's PATH often lacks it. Raises NotInstalledError."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         raise NotInstalledError(f"{program} is not installed: apt-get install {program}")

@@ -23,8 +23,8 @@ _LINE = (
 
 
 class AccessLog:
-    """Writes lines on the event loop, one with each request, and passes them on from the watcher thread: a slow
-    stream delays no request, and neither does a thread that has much to format while it holds the GIL."""
+    """Makes lines on the event loop, writes them from the watcher thread: a slow stream delays no request,
+    and neither does a thread that formats much at once while it holds the interpreter's lock."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
         self._stream = stream

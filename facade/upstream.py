@@ -197,10 +197,8 @@ class UpstreamConnection(asyncio.Protocol):
         while self._head is None:
             if self._partial:
                 data, self._partial = self._partial + data, b""
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > _LONGEST_HEAD:
-                if len(data) > _LONGEST_HEAD:
-                    raise Malformed("the head is too long")
+            end = _end_of_head(data)
+            if not end:
                 self._partial = data
                 return None
             head = parse_head(data[:end])
@@ -260,3 +258,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces.clear()
         if requester is not None:
             requester.failed(failure)
+
+
+def _end_of_head(data: bytes) -> int:
+    """Where a head ends that ``data`` begins with, 0 as long as it does not. Raises Malformed."""
+    end = data.find(b"\r\n\r\n") + 4
+    if 4 <= end <= _LONGEST_HEAD:
+        return end
+    if len(data) > _LONGEST_HEAD:
+        raise Malformed("the head is too long")
+    return 0
