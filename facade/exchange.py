@@ -6,7 +6,7 @@ answer is whole or its upstream connection is closed.
 
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from facade.answer import CONTINUE, own
 from facade.choice import choose
@@ -28,16 +28,13 @@ ABORTED = 499
 
 
 class Stage(Enum):
-    """Where a request is."""
-
     KEY = "reading the body for its routing key"
     HELD = "held"
     FORWARD = "forwarded"
     DONE = "done"
 
 
-_FORWARD: Final = Stage.FORWARD  # as `flags.side.MONOLITH`
-_DONE: Final = Stage.DONE
+_FORWARD, _DONE = Stage.FORWARD, Stage.DONE  # as `flags.side.MONOLITH`
 
 
 class Exchange:
@@ -94,7 +91,7 @@ class Exchange:
         self.side: Side = MONOLITH
         self.reason = ""
         self.status = 0
-        self.stage: Stage = _FORWARD
+        self.stage = _FORWARD
         self.answering = False
         self.first_byte = 0.0
         self.key: str | None = None
@@ -140,9 +137,8 @@ class Exchange:
 
     def _decide(self) -> Decision | None:
         """The decision, or None when the body has to be read for the routing key first."""
-        if self._body is None:
-            return choose(self, None, unread=not self.sent)
-        return choose(self, b"".join(self._body) if self.sent else None, unread=False)
+        body = None if self._body is None or not self.sent else b"".join(self._body)
+        return choose(self, body, unread=self._body is None and not self.sent)
 
     def _let_in(self) -> bool:
         gate = self.path.gate

@@ -140,11 +140,11 @@ class _Node:
                 return found
         for pattern, child in self.patterns:
             if pattern.pattern == _WHOLE:  # whatever is there
-                taken = (part,) if part else None
+                taken: tuple[str, ...] = (part,) if part else ()
             else:
                 whole = pattern.fullmatch(part)
-                taken = whole.groups() if whole is not None else None
-            if taken is not None:
+                taken = whole.groups() if whole is not None else ()
+            if taken:
                 found = child.match(parts, at + 1, method, values + taken)
                 if found is not None:
                     return found
@@ -185,7 +185,7 @@ class RouteTable:
         path that belongs to different routes, depending on how a server reads it."""
         path = raw_path(target)
         known = self._known
-        match = known.get((method, path), _UNKNOWN)
+        match: Match | None = known.get((method, path), _UNKNOWN)
         if match is not _UNKNOWN:
             return match
         name = method.decode("latin-1") if isinstance(method, bytes) else method
