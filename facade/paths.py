@@ -37,9 +37,16 @@ def literal(target: bytes) -> list[str]:
 
 def readings(path: bytes) -> Iterable[list[str]]:
     """Every way to understand a raw path, the plainest first: one for most paths."""
-    if not path.translate(None, _PLAIN) and b"//" not in path and b"/." not in path and path[-1] != _SLASH:
+    if is_plain(path):
         return (path.decode("ascii").split("/")[1:],)
     return _readings(path)
+
+
+def is_plain(path: bytes) -> bool:
+    """Whether every server understands a raw path in the same way, whatever the routes are."""
+    if path.translate(None, _PLAIN) or b"//" in path or b"/." in path:
+        return False
+    return path[-1] != _SLASH
 
 
 def _readings(path: bytes) -> Iterator[list[str]]:

@@ -6,14 +6,14 @@ preferred to a parameter, a parameter to the rest of the path (``{name:path}``),
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from facade.errors import RouteError
 from facade.headers import Refused
-from facade.paths import raw_path, readings
+from facade.paths import is_plain, raw_path, readings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -164,11 +164,12 @@ class _Node:
 class RouteTable:
     """An immutable set of routes, compiled for matching."""
 
-    __slots__ = ("_known", "_root", "routes")
+    __slots__ = ("_known", "_root", "_stems", "routes")
 
     def __init__(self, routes: tuple[Route, ...], root: _Node) -> None:
         self.routes = routes
         self._root = root
+        self._stems = dict(_stems(root, ""))
         self._known: dict[tuple[bytes | str, bytes], Match | None] = {}
 
     @classmethod
@@ -197,6 +198,10 @@ class RouteTable:
         return match
 
     def _find(self, method: str, path: bytes) -> Match | None:
+        stem, slash, last = path.rpartition(b"/")
+        node = self._stems.get(stem)
+        if node is not None and is_plain(slash + last):
+            return node.match([last.decode("ascii")], 0, method, ())
         match = None
         for parts in readings(path):
             found = self._root.match(parts, 0, method, ())
@@ -207,6 +212,17 @@ class RouteTable:
             elif found.route is not match.route:
                 raise Refused(400, "servers understand its path in different ways")
         return match
+
+
+def _stems(node: _Node, path: str) -> Iterator[tuple[bytes, _Node]]:
+    """The nodes that are reached by plain literal segments alone, with nothing else on the way to choose."""
+    if path:
+        yield path.encode("ascii"), node
+    if not node.patterns and not node.tails:
+        for segment, child in node.literals.items():
+            below = f"{path}/{segment}"
+            if is_plain(below.encode("utf-8", "surrogatepass")):
+                yield from _stems(child, below)
 
 
 def _insert(root: _Node, route: Route) -> None:
