@@ -29,7 +29,16 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
         ]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *fields, url]
+    command = [
+        wrk,
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "10s",
+        *fields,
+        url,
+    ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(f"the load met errors:\n{output}")
