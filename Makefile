@@ -12,7 +12,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHMARKS = $(patsubst benchmarks/%.py,bench-%,$(shell grep -l '__main__' benchmarks/*.py))
+BENCHMARKS = $(patsubst benchmarks/%.py,bench-%,$(shell grep -l 'Options[.]parse' benchmarks/*.py))
 
 .PHONY: setup demo test check bench clean
 .DEFAULT_GOAL := setup

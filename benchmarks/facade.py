@@ -1,86 +1,96 @@
-"""Requests a second through the facade and through Envoy, each on one core, before the same backend.
+"""The facade beside Envoy, HAProxy, nginx and the proxy of the tutorials, before the same backend.
 
-The proxy has the first core; the load and the backend share the second.
+The proxy has the first core; the load and the backend share the last one. Ours has sticky flags, request ids,
+metrics and the access log switched on. What is compared runs in interleaved rounds; ratios are of medians.
 """
 
-import contextlib
-import socket
-import subprocess
-import sys
+import os
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import jwt
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks.load import requests_per_second
-from benchmarks.pinning import available, pinned
-from benchmarks.proxies import envoy_command, ours_command, ours_environment
-from benchmarks.rounds import Options, interleave, report
+from benchmarks import measures
+from benchmarks.course import Course
+from benchmarks.measures import Measured
+from benchmarks.pinning import available
+from benchmarks.rounds import Options, Value, emit, show
 
-_TARGET = "/api/domain3/items/42?page=2"
+
+class Row(NamedTuple):
+    """A line of the table: the result's name, what it is, and what it must be."""
+
+    name: str
+    what: str
+    must: str
+
+
+ROWS = (
+    Row("vs_envoy", "requests/s, × Envoy", "≥ 1"),
+    Row("vs_haproxy", "requests/s, × HAProxy", ""),
+    Row("vs_nginx", "requests/s, × nginx", ""),
+    Row("vs_fastapi_httpx", "requests/s, × FastAPI + httpx", "≥ 30"),
+    Row("p99_vs_envoy", "p99 at 70 % of our peak, × Envoy's at that rate", "≤ 1.2"),
+    Row("decide_us", "decision on a path never seen before, µs", "≤ 5"),
+    Row("decide_known_us", "decision on one of 1,000 paths, µs", "≤ 5"),
+    Row("two_workers", "two workers on two cores, × one on one", "≥ 1.6"),
+    Row("stream_growth_mib", "memory that 1 GiB down and up takes, MiB", "≤ 10"),
+    Row("download_vs_nginx", "1 GiB down, × nginx", "≥ 0.5"),
+    Row("upload_vs_nginx", "1 GiB up, × nginx", "≥ 0.5"),
+    Row("shadow_p99", "p99 with all reads shadowed, × without", "≤ 1.2"),
+)
 
 
 def main() -> None:
     options = Options.parse(__doc__ or "")
-    cores = available()
-    proxy_core, load_core = cores[0], cores[-1]
     rounds, seconds = (3, 3.0) if options.quick else (5, 6.0)
-    with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        backend, ours, envoy = _free_port(), _free_port(), _free_port()
-        with pinned(load_core):
-            stack.enter_context(_running([sys.executable, "-m", "benchmarks.backend", str(backend)], backend))
-        with pinned(proxy_core):
-            stack.enter_context(_running(ours_command(ours), ours, ours_environment(backend)))
-            stack.enter_context(_running(envoy_command(envoy, backend, directory), envoy))
-
-        def load(port: int) -> float:
-            with pinned(load_core):
-                return requests_per_second(f"http://127.0.0.1:{port}{_TARGET}", _headers(), seconds)
-
-        samples = interleave({"facade": lambda: load(ours), "envoy": lambda: load(envoy)}, rounds)
-    report(
-        "Facade throughput on one core",
-        samples,
-        "requests/s",
-        {"vs_envoy": samples.median("facade") / samples.median("envoy")},
-        options,
-    )
+    cores = available()
+    with tempfile.TemporaryDirectory() as directory:
+        course = Course(Path(directory), cores[0], cores[-1], rounds, seconds)
+        throughput = measures.throughput(course)
+        every = [throughput, measures.latency(course, throughput.samples.median("facade"))]
+        every += [
+            measure(course)
+            for measure in (measures.decision, measures.workers, measures.streaming, measures.shadow)
+        ]
+    _show(every)
+    emit(summary(every), options)
 
 
-def _headers() -> dict[str, str]:
-    token = jwt.encode({"sub": "user-4711", "role": "member"}, "benchmark" * 4, algorithm="HS256")
-    return {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": "benchmark"}
+def summary(every: Sequence[Measured]) -> dict[str, object]:
+    """All results by name, the medians they come of, what is missing, and how busy the machine was."""
+    return {
+        **_results(every),
+        "medians": {f"{each.title}, {each.unit}": each.samples.medians() for each in every},
+        "missing": _missing(every),
+        "load_average": os.getloadavg()[0],
+    }
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def _results(every: Sequence[Measured]) -> dict[str, Value]:
+    return {name: value for each in every for name, value in each.results.items()}
 
 
-@contextlib.contextmanager
-def _running(command: list[str], port: int, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """A server process, from when it answers until the block ends."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 20
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[0]} does not serve")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=40)
+def _missing(every: Sequence[Measured]) -> list[str]:
+    return sorted({why for each in every for why in each.missing})
 
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: benchmark\r\nConnection: close\r\n\r\n")
-        return connection.recv(12).startswith(b"HTTP/1.1 200")
-    return False
+def _show(every: Sequence[Measured]) -> None:
+    console, results = Console(), _results(every)
+    for measured in every:
+        show(measured.title, measured.samples, measured.unit)
+    table = Table(title="The facade, in ratios", title_justify="left")
+    for heading in ("what", "measured", "must", "name"):
+        table.add_column(heading, justify="right" if heading == "measured" else "left")
+    for row in ROWS:
+        value = results[row.name]
+        table.add_row(row.what, "–" if value is None else f"{value:.3g}", row.must, row.name)
+    console.print(table)
+    for why in _missing(every):
+        console.print(why, highlight=False)
 
 
 if __name__ == "__main__":

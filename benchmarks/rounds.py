@@ -6,24 +6,35 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+Value = float | None
+"""A result; None for what could not be measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a benchmark was asked to run: ``quick`` ends within a minute, ``json`` ends with one JSON line."""
+    """How a benchmark was asked to run: ``quick`` is smaller and shorter; ``json`` is the file that gets the
+    results as one JSON line, ``-`` for the end of the output, None for neither."""
 
     quick: bool
-    json: bool
+    json: str | None
 
     @classmethod
     def parse(cls, description: str, arguments: Sequence[str] | None = None) -> "Options":
         parser = argparse.ArgumentParser(description=description)
-        parser.add_argument("--quick", action="store_true", help="smaller and shorter: under 60 s")
-        parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+        parser.add_argument("--quick", action="store_true", help="smaller and shorter")
+        parser.add_argument(
+            "--json",
+            nargs="?",
+            const="-",
+            metavar="FILE",
+            help="write one JSON object to the file; without a file, as the last line",
+        )
         parsed = parser.parse_args(arguments)
         return cls(quick=parsed.quick, json=parsed.json)
 
@@ -36,6 +47,9 @@ class Samples:
 
     def median(self, name: str) -> float:
         return median(self.of[name])
+
+    def medians(self) -> dict[str, float]:
+        return {name: median(values) for name, values in self.of.items()}
 
     def ratio(self, name: str, to: str) -> float:
         """The median of the rounds' own ratios: what slows one round down slows both of its sides."""
@@ -65,24 +79,35 @@ def report(
     results: Mapping[str, float | int | str | bool],
     options: Options,
 ) -> None:
-    """Print the medians with their spread and the named results; with ``--json`` all as the last line."""
-    console = Console()
+    """Print the medians with their spread and the named results; with ``--json`` all as one line."""
     if samples.of:
-        table = Table(title=title, title_justify="left")
-        for heading in ("contender", f"median {unit}", "lowest", "highest", "rounds"):
-            table.add_column(heading, justify="left" if heading == "contender" else "right")
-        for name, values in samples.of.items():
-            numbers = (median(values), min(values), max(values))
-            table.add_row(name, *(f"{number:,.4g}" for number in numbers), str(len(values)))
-        console.print(table)
+        show(title, samples, unit)
+    console = Console()
     for name, value in results.items():
         console.print(f"{name} = {f'{value:.4g}' if isinstance(value, float) else value}", highlight=False)
-    if options.json:
-        print(json.dumps({**results, "medians": _medians(samples), "unit": unit, "machine": _machine()}))
+    emit({**results, "medians": samples.medians(), "unit": unit}, options)
 
 
-def _medians(samples: Samples) -> dict[str, float]:
-    return {name: median(values) for name, values in samples.of.items()}
+def show(title: str, samples: Samples, unit: str) -> None:
+    """Print the medians with their spread."""
+    table = Table(title=title, title_justify="left")
+    for heading in ("contender", f"median {unit}", "lowest", "highest", "rounds"):
+        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    for name, values in samples.of.items():
+        numbers = (median(values), min(values), max(values))
+        table.add_row(name, *(f"{number:,.4g}" for number in numbers), str(len(values)))
+    Console().print(table)
+
+
+def emit(document: Mapping[str, object], options: Options) -> None:
+    """Leave the results where ``--json`` wants them, with the machine they were measured on."""
+    if options.json is None:
+        return
+    line = json.dumps({**document, "machine": _machine()})
+    if options.json == "-":
+        print(line)
+    else:
+        Path(options.json).write_text(line + "\n")
 
 
 def _machine() -> dict[str, str | int | None]:

@@ -1,6 +1,7 @@
 """Answers: the head of an upstream's response on its way to the client, and the facade's own."""
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ _NOTABLE = re.compile(
     rb"\r\n(?i:(connection|keep-alive|proxy-authenticate|proxy-authorization|proxy-connection|te|trailer"
     rb"|transfer-encoding|upgrade|content-length|x-request-id|via)):[ \t]*([^\r]*)"
 )
+_LONGEST_REMEMBERED = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 
 
@@ -50,10 +52,12 @@ class Head(NamedTuple):
 
 def parse_head(raw: bytes) -> Head:
     """Read the head of a response, up to and with its empty line. Raises Malformed."""
+    return _remembered(raw) if len(raw) <= _LONGEST_REMEMBERED else _parse(raw)
+
+
+def _parse(raw: bytes) -> Head:
     end = raw.find(b"\r\n")
-    status_line = raw[:end]
-    if _STATUS_LINE.fullmatch(status_line) is None:
-        raise Malformed("the status line is not HTTP/1.1")
+    status, status_line = _status(raw[:end])
     length, chunked, named, plain = -1, False, False, True
     nominated: set[bytes] = set()
     for found, value in _NOTABLE.findall(raw):
@@ -74,13 +78,13 @@ def parse_head(raw: bytes) -> Head:
                 nominated.update(token.strip(b" \t").lower() for token in value.split(b","))
     if chunked and (length != -1 or raw[7] == 0x30):
         raise Malformed("the length of the body is ambiguous")
-    if (chunked or length > 0) and (status_line[9] == 0x31 or status_line[9:12] == b"204"):
+    if (chunked or length > 0) and (status < 200 or status == 204):
         raise Malformed("it has a body that it cannot have")
     keep_alive = b"close" not in nominated and (raw[7] == 0x31 or b"keep-alive" in nominated)
     block = raw[end + 2 : -2] if plain else _without_hops(raw[end + 2 : -4], nominated - {b"content-length"})
     return Head(
-        int(status_line[9:12]),
-        b"HTTP/1.1 " + status_line[9:] + b"\r\n",
+        status,
+        status_line,
         block,
         length,
         chunked,
@@ -88,6 +92,18 @@ def parse_head(raw: bytes) -> Head:
         named,
         raw,
     )
+
+
+_remembered = lru_cache(maxsize=1024)(_parse)
+"""Under load an upstream answers many requests of one second with the same head."""
+
+
+@lru_cache(maxsize=256)
+def _status(line: bytes) -> tuple[int, bytes]:
+    """A status, and its line as the client gets it. There are few different ones. Raises Malformed."""
+    if _STATUS_LINE.fullmatch(line) is None:
+        raise Malformed("the status line is not HTTP/1.1")
+    return int(line[9:12]), b"HTTP/1.1 " + line[9:] + b"\r\n"
 
 
 def compose(head: Head, lines: bytes, *, chunked: bool, close: bool) -> bytes:

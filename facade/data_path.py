@@ -23,7 +23,7 @@ from facade.read_your_writes import ReadYourWrites
 from facade.shadow import Shadow
 from facade.snapshot import Snapshot
 from facade.tokens import Tokens
-from flags.side import Side
+from flags.side import MONOLITH, Side
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
@@ -111,7 +111,7 @@ class DataPath:
         return frozenset(name for name, traffic in self.snapshot.phases.items() if traffic.hold is not None)
 
     def instances(self, side: Side, phase: str) -> Instances | None:
-        return self._monolith if side is Side.MONOLITH else self._services.get(phase)
+        return self._monolith if side is MONOLITH else self._services.get(phase)
 
     def edge(self, transport: asyncio.BaseTransport) -> Edge:
         """What is known of the client at the other end."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from facade.routes import Match
 from facade.snapshot import PhaseTraffic, Snapshot
-from flags.side import Side
+from flags.side import MONOLITH, SERVICE, Side
 
 
 class Decision(NamedTuple):
@@ -30,9 +30,9 @@ class Decision(NamedTuple):
     split: bool = False
 
 
-UNMATCHED = Decision(Side.MONOLITH, "unmatched")
-UNCLAIMED = Decision(Side.MONOLITH, "unclaimed")
-AGGREGATED = Decision(Side.MONOLITH, "aggregated")
+UNMATCHED = Decision(MONOLITH, "unmatched")
+UNCLAIMED = Decision(MONOLITH, "unclaimed")
+AGGREGATED = Decision(MONOLITH, "aggregated")
 """The answer is made of parts, and each part is decided for itself."""
 
 
@@ -55,7 +55,7 @@ def decide(
     if match.write and traffic.hold is not None:
         return Decision(traffic.writer, "held", traffic, write=True, hold=True)
     if route.retired:
-        return Decision(Side.MONOLITH, "retired", traffic, match.write)
+        return Decision(MONOLITH, "retired", traffic, match.write)
     choose = _decide_write(snapshot, traffic, key) if match.write else None
     return choose or _decide_read(snapshot, traffic, key or sticky, request_id)
 
@@ -72,16 +72,17 @@ def writer_of(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Sid
     """The side that accepts the writes of this routing key."""
     if not traffic.split_writes or key is None:
         return traffic.writer
-    return Side.SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else Side.MONOLITH
+    return SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else MONOLITH
 
 
 def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str) -> Decision:
     side = traffic.reads
     split = side is None
     if side is None:
-        side = Side.SERVICE if snapshot.flags.enabled(f"{traffic.name}.reads", key) else Side.MONOLITH
+        side = SERVICE if snapshot.flags.enabled(f"{traffic.name}.reads", key) else MONOLITH
     reason = "split reads" if split else "stage"
-    if side is Side.SERVICE:
-        return Decision(side, reason, traffic, fallback=traffic.fallback, split=split)
+    if side is SERVICE:
+        return Decision(side, reason, traffic, False, False, traffic.fallback, False, False, split)
     shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", request_id)
-    return Decision(side, reason, traffic, shadow=shadow, split=split)
+    # By position, as above: names would be a tenth of the whole decision.
+    return Decision(side, reason, traffic, False, shadow, False, False, False, split)

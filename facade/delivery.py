@@ -9,13 +9,13 @@ the service if it was only spared. A write never changes sides.
 from enum import Enum
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from facade.instances import Instances
 from facade.pool import Pool
 from facade.retry import IDEMPOTENT, Retries
 from facade.upstream import Failure, Requester, UpstreamConnection
-from flags.side import Side
+from flags.side import MONOLITH, SERVICE, Side
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
@@ -28,6 +28,12 @@ class Step(Enum):
     FIRST_BYTE = "waiting for the first byte"
     ANSWER = "answering"
     OVER = "over"
+
+
+CONNECT: Final = Step.CONNECT  # as `flags.side.MONOLITH`
+FIRST_BYTE: Final = Step.FIRST_BYTE
+ANSWER: Final = Step.ANSWER
+OVER: Final = Step.OVER
 
 
 class Delivery(Requester):
@@ -55,7 +61,7 @@ class Delivery(Requester):
         self._pool: Pool | None = None
         self._upstream: UpstreamConnection | None = None
         self.retries: Retries | None = None
-        self._step = Step.CONNECT
+        self._step: Step = CONNECT
         self._connected = False
         self._reused = False
         self._spared: Instances | None = None
@@ -79,8 +85,8 @@ class Delivery(Requester):
     def _send(self, instances: Instances, without: Pool | None) -> None:
         """Send the request to one of the side's instances."""
         exchange = self._exchange
-        self._step = Step.CONNECT
-        spare = exchange.side is Side.SERVICE and exchange.decision.fallback and not self._alone
+        self._step = CONNECT
+        spare = exchange.side is SERVICE and exchange.decision.fallback and not self._alone
         pool = instances.only
         if pool is None or spare:
             probing = exchange.method in IDEMPOTENT
@@ -92,14 +98,14 @@ class Delivery(Requester):
             self._fall_back("ejected")
         else:
             pool.acquire(self)
-            if self._upstream is None and self._step is Step.CONNECT:
+            if self._upstream is None and self._step is CONNECT:
                 self._await_connection()
 
     def give_up(self) -> None:
         """Want nothing more from the upstream: it sees its connection close."""
         if self.retries is not None:
             self.retries.stop()
-        if self._step is Step.CONNECT and self._pool is not None:
+        if self._step is CONNECT and self._pool is not None:
             self._pool.forsake(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
@@ -111,7 +117,7 @@ class Delivery(Requester):
         if stale and pool is not None and exchange.method in IDEMPOTENT and self._repeatable():
             exchange.count("retry")
             self._reused = False
-            self._step = Step.CONNECT
+            self._step = CONNECT
             self._await_connection()
             pool.acquire_fresh(self)
         elif self._instances is not None and self._may_retry(self._instances, failure):
@@ -121,7 +127,7 @@ class Delivery(Requester):
         elif self._spared is not None and not self._alone and (not self._connected or self._repeatable()):
             self._ask_all_the_same(self._spared)
         else:
-            self._step = Step.OVER
+            self._step = OVER
             exchange.reason += f", {failure}"
             status = 504 if failure is Failure.TIMEOUT else 502
             exchange.answer(status, f"No answer from the {exchange.side} ({failure}).")
@@ -140,7 +146,7 @@ class Delivery(Requester):
 
     def _retry(self, instances: Instances) -> None:
         self._exchange.count("retry")
-        self._step = Step.CONNECT
+        self._step = CONNECT
         self.sent = False
         self._await_connection()
         if self.retries is not None:
@@ -152,7 +158,7 @@ class Delivery(Requester):
         if self._can_fall_back():
             self._fall_back("overloaded")
         else:
-            self._step = Step.OVER
+            self._step = OVER
             exchange.reason += ", overloaded"
             exchange.answer(503, f"The {exchange.side} has enough to do. Try again.", b"Retry-After: 1")
 
@@ -162,19 +168,19 @@ class Delivery(Requester):
     def _can_fall_back(self) -> bool:
         exchange = self._exchange
         unread = not self._connected or self._repeatable()
-        return exchange.decision.fallback and exchange.side is Side.SERVICE and unread and not self._alone
+        return exchange.decision.fallback and exchange.side is SERVICE and unread and not self._alone
 
     def _fall_back(self, why: str) -> None:
         """The monolith answers the read that the service failed."""
         self._exchange.count("fallback")
         self._exchange.reason = f"fallback, {why}"
         self.sent = False
-        self.to(Side.MONOLITH)
+        self.to(MONOLITH)
 
     def _ask_all_the_same(self, service: Instances) -> None:
         """The monolith does not answer, and nobody else is left: the ejected service may be back."""
         self._alone = True
-        self._exchange.side = Side.SERVICE
+        self._exchange.side = SERVICE
         self._exchange.reason = "ejected, but nobody else answers"
         self._instances = service
         self.sent = False

@@ -19,10 +19,13 @@ from facade.presence import gone
 from facade.routes import Match
 from facade.stage import ABORTED, Stage
 from facade.trace import new_parent
-from flags.side import Side
+from flags.side import MONOLITH, Side
 
 if TYPE_CHECKING:
     from facade.data_path import DataPath
+
+
+_FORWARD, _DONE = Stage.FORWARD, Stage.DONE  # as `flags.side.MONOLITH`
 
 
 class Exchange:
@@ -76,10 +79,10 @@ class Exchange:
         self.expires = self.total_at = self.started + path.timeouts.total
         self.match: Match | None = None
         self.decision: Decision = UNMATCHED
-        self.side = Side.MONOLITH
+        self.side: Side = MONOLITH
         self.reason = ""
         self.status = 0
-        self.stage = Stage.FORWARD
+        self.stage = _FORWARD
         self.answering = False
         self.first_byte = 0.0
         self.key: str | None = None
@@ -119,16 +122,15 @@ class Exchange:
                 self.path.in_flight[phase.name] += 1
             if decision.shadow and not self.fields.has_body and self.fields.upgrade is None:
                 self.copy = Copy(self.path.limits.shadow_body)
-            self.stage = Stage.FORWARD
+            self.stage = _FORWARD
             forward = Aggregation(self) if decision is AGGREGATED else Forward(self, self._body)
             self._forward = forward
             forward.to(decision.side)
 
     def _decide(self) -> Decision | None:
         """The decision, or None when the body has to be read for the routing key first."""
-        if self._body is None:
-            return choose(self, None, unread=not self.sent)
-        return choose(self, b"".join(self._body) if self.sent else None, unread=False)
+        body = None if self._body is None or not self.sent else b"".join(self._body)
+        return choose(self, body, unread=self._body is None and not self.sent)
 
     # Parts
 
@@ -155,7 +157,7 @@ class Exchange:
             self.refuse(413, f"The body is longer than {self.path.limits.body} bytes.")
             return
         self.sent = done
-        if self.stage is Stage.FORWARD and self._forward is not None:
+        if self.stage is _FORWARD and self._forward is not None:
             self._forward.upload(pieces, done=done)
         elif self.stage is Stage.KEY and self._body is not None:
             self._body.extend(pieces)
@@ -265,7 +267,7 @@ class Exchange:
 
     def observe(self) -> None:
         """Nothing more happens at an upstream."""
-        self.stage = Stage.DONE
+        self.stage = _DONE
         if self._forward is not None and self._forward.retries is not None:
             self._forward.retries.over()
         self._forward = None  # the two know each other: without a cycle there is nothing to collect

@@ -4,7 +4,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from facade.answer import Head, agrees, compose, switched
-from facade.delivery import Delivery, Step
+from facade.delivery import ANSWER, FIRST_BYTE, OVER, Delivery
 from facade.outgoing import body_part, last_chunk, request_end, request_head
 from facade.tunnel import tunnel
 from facade.upstream import Failure, UpstreamConnection
@@ -35,7 +35,7 @@ class Forward(Delivery):
         self._upstream = upstream
         self._reused = upstream.reused
         self._connected = True
-        self._step = Step.FIRST_BYTE
+        self._step = FIRST_BYTE
         exchange.expires = min(monotonic() + exchange.path.timeouts.first_byte, exchange.total_at)
         upstream.write(request_head(exchange, upstream.pool.upstream))
         if self._body:
@@ -57,7 +57,7 @@ class Forward(Delivery):
             self.sent = True
             if exchange.fields.chunked:
                 upstream.write(request_end(exchange))
-        if self._step is Step.FIRST_BYTE:
+        if self._step is FIRST_BYTE:
             exchange.expires = min(monotonic() + exchange.path.timeouts.first_byte, exchange.total_at)
 
     def pause_sending(self) -> None:
@@ -102,7 +102,7 @@ class Forward(Delivery):
         if out:
             exchange.client.write(b"".join(out))
         if done:
-            self._step = Step.OVER
+            self._step = OVER
             exchange.finish()
 
     def pause_receiving(self) -> None:
@@ -133,7 +133,7 @@ class Forward(Delivery):
     def _begin_answer(self, head: Head) -> bytes:
         exchange = self._exchange
         self._head = head
-        self._step = Step.ANSWER
+        self._step = ANSWER
         exchange.status = head.status
         exchange.answering = True
         exchange.first_byte = monotonic() - exchange.started
@@ -155,7 +155,7 @@ class Forward(Delivery):
             self.failed(Failure.MALFORMED)
             return
         self._upstream = None
-        self._step = Step.OVER
+        self._step = OVER
         exchange.status = 101
         exchange.client.write(switched(head) + rest)
         exchange.observe()
@@ -167,7 +167,7 @@ class Forward(Delivery):
         self._upstream = None
         if self._pool is not None:
             self._pool.ejection.failed(monotonic())
-        if self._step is Step.ANSWER:
+        if self._step is ANSWER:
             self._exchange.reason += f", {failure}"
             self._exchange.cut()
         else:
@@ -175,7 +175,7 @@ class Forward(Delivery):
 
     def expire(self) -> None:
         """The deadline of the present step has passed."""
-        if self._step is Step.ANSWER and self._head is not None and self._head.streams_events:
+        if self._step is ANSWER and self._head is not None and self._head.streams_events:
             self._exchange.expires = _NEVER
             return
         self.give_up()

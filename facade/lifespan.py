@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from multiprocessing import connection, parent_process
@@ -14,6 +15,10 @@ Message = MutableMapping[str, Any]
 Application = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
+
+_SWITCH = 0.0005
+"""Seconds after which a thread that computes lets the event loop go on. Python's own 5 ms would be what the
+slowest requests wait while a snapshot is loaded or two answers are compared."""
 
 
 def application(build: Callable[[], Worker]) -> Application:
@@ -27,6 +32,7 @@ def application(build: Callable[[], Worker]) -> Application:
         await worker.start()
         threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
         scope["state"]["worker"] = worker
+        sys.setswitchinterval(_SWITCH)
         gc.freeze()  # what is here now stays: the collector need not look at it again and again
         await send({"type": "lifespan.startup.complete"})
         await receive()

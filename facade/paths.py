@@ -12,9 +12,13 @@ routes in different readings is refused, so no spelling leads around a route.
 """
 
 import re
-from collections.abc import Iterator
+import string
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
+_PLAIN = (string.ascii_letters + string.digits + "/-_.~").encode()
+"""What is the same to every reader, as long as no segment is empty or begins with a dot."""
+_SLASH = 0x2F
 _BEHIND_AUTHORITY = re.compile(rb"[/?#]")
 
 
@@ -31,9 +35,22 @@ def literal(target: bytes) -> list[str]:
     return path.decode("utf-8", "surrogateescape").split("/")[1:]
 
 
-def readings(target: bytes) -> Iterator[list[str]]:
-    """Every way to understand a path, the plainest first: one for most paths."""
-    plain = literal(target)
+def readings(path: bytes) -> Iterable[list[str]]:
+    """Every way to understand a raw path, the plainest first: one for most paths."""
+    if is_plain(path):
+        return (path.decode("ascii").split("/")[1:],)
+    return _readings(path)
+
+
+def is_plain(path: bytes) -> bool:
+    """Whether every server understands a raw path in the same way, whatever the routes are."""
+    if path.translate(None, _PLAIN) or b"//" in path or b"/." in path:
+        return False
+    return path[-1] != _SLASH
+
+
+def _readings(path: bytes) -> Iterator[list[str]]:
+    plain = literal(path)
     yield plain
     resolved = _resolved(plain)
     if resolved != plain:
@@ -44,15 +61,16 @@ def readings(target: bytes) -> Iterator[list[str]]:
 
 def raw_path(target: bytes) -> bytes:
     """The path of a raw target, still encoded. Always starts with a slash, but for ``*`` gives ``/*``."""
-    if not target.startswith(b"/"):
+    if target[:1] != b"/":
         _, separator, rest = target.partition(b"://")
         if separator:
             behind = _BEHIND_AUTHORITY.search(rest)
             target = rest[behind.start() :] if behind is not None else b"/"
         if not target.startswith(b"/"):
             target = b"/" + target
-    if b"?" in target:
-        target = target[: target.index(b"?")]
+    query = target.find(b"?")
+    if query >= 0:
+        target = target[:query]
     if b"#" in target:
         target = target[: target.index(b"#")]
     return target

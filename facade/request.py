@@ -25,6 +25,7 @@ class RequestParser:
 
     __slots__ = (
         "_chunked",
+        "_chunked_llhttp",
         "_limits",
         "_llhttp",
         "_plain",
@@ -51,6 +52,7 @@ class RequestParser:
         self._tail = b""
         self._chunked = Chunked(self)
         self._plain: Any = httptools.HttpRequestParser(self)  # httptools has no types
+        self._chunked_llhttp: Any = None
         self._llhttp: Any = self._plain
 
     def on_message_begin(self) -> None:
@@ -67,7 +69,7 @@ class RequestParser:
 
     def close(self) -> None:
         """Let go of llhttp, which holds on to this object."""
-        self._llhttp = self._plain = self._chunked = cast("Any", None)
+        self._llhttp = self._plain = self._chunked_llhttp = self._chunked = cast("Any", None)
 
     def head(self, data: bytes) -> int:
         """Read the head at the beginning of ``data``. Returns its size in bytes, with its empty line, or 0
@@ -123,7 +125,9 @@ class RequestParser:
 
     def _judge(self, raw: bytes, fields: Fields) -> None:
         self.done = False
-        self._llhttp = self._renewed(chunked=True) if fields.chunked else self._plain
+        self._llhttp = self._plain
+        if fields.chunked:
+            self._llhttp = self._chunked_llhttp or self._renewed(chunked=True)
         try:
             try:
                 self._llhttp.feed_data(raw)
@@ -139,7 +143,8 @@ class RequestParser:
 
     def _renewed(self, *, chunked: bool) -> Any:
         if chunked:
-            return httptools.HttpRequestParser(self._chunked)
+            self._chunked_llhttp = httptools.HttpRequestParser(self._chunked)
+            return self._chunked_llhttp
         self._plain = httptools.HttpRequestParser(self)
         return self._plain
 

@@ -6,15 +6,15 @@ preferred to a parameter, a parameter to the rest of the path (``{name:path}``),
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from facade.aggregate import Aggregate
 from facade.errors import RouteError
 from facade.headers import Refused
-from facade.paths import raw_path, readings
+from facade.paths import is_plain, raw_path, readings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -22,6 +22,7 @@ _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
 """How many paths a table remembers, and of how many bytes at most: clients choose both."""
 
+_UNKNOWN: Any = object()
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?}")
 _CONVERTERS = {
@@ -77,13 +78,17 @@ class _Leaf:
             self.names[route.method] = names
 
     def match(self, method: str, values: Sequence[str]) -> Match | None:
-        for candidate in (method, "GET", "*") if method == "HEAD" else (method, "*"):
-            route = self.routes.get(candidate)
-            if route is not None:
-                names = self.names[candidate]
-                parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
-                return Match(route, parameters, route.writes(method))
-        return None
+        routes, found = self.routes, method
+        if method not in routes:
+            found = "GET" if method == "HEAD" and "GET" in routes else "*"
+            if found not in routes:
+                return None
+        route, names = routes[found], self.names[found]
+        if len(names) == 1:  # most often so, and quicker
+            parameters: Mapping[str, str] = {names[0]: values[0]}
+        else:
+            parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
+        return Match(route, parameters, route.writes(method))
 
 
 @dataclass(slots=True)
@@ -116,23 +121,36 @@ class _Node:
         return leaf
 
     def match(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
-        if at == len(parts):
-            found = self.leaf.match(method, values)
+        node, most = self, len(parts)
+        while at < most:
+            if node.patterns or node.tails:
+                return node._choose(parts, at, method, values)
+            child = node.literals.get(parts[at])
+            if child is None:
+                return None
+            node = child
+            at += 1
+        found = node.leaf.match(method, values)
+        return node._match_tail(parts, at, method, values) if found is None and node.tails else found
+
+    def _choose(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+        """Where there is more than one way: what is more specific comes first, and is taken back."""
+        part = parts[at]
+        node = self.literals.get(part)
+        if node is not None:
+            found = node.match(parts, at + 1, method, values)
             if found is not None:
                 return found
-        else:
-            part = parts[at]
-            node = self.literals.get(part)
-            if node is not None:
-                found = node.match(parts, at + 1, method, values)
+        for pattern, child in self.patterns:
+            if pattern.pattern == _WHOLE:  # whatever is there
+                taken: tuple[str, ...] = (part,) if part else ()
+            else:
+                whole = pattern.fullmatch(part)
+                taken = whole.groups() if whole is not None else ()
+            if taken:
+                found = child.match(parts, at + 1, method, values + taken)
                 if found is not None:
                     return found
-            for pattern, child in self.patterns:
-                taken = pattern.fullmatch(part)
-                if taken is not None:
-                    found = child.match(parts, at + 1, method, values + taken.groups())
-                    if found is not None:
-                        return found
         return self._match_tail(parts, at, method, values) if self.tails else None
 
     def _match_tail(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
@@ -149,11 +167,12 @@ class _Node:
 class RouteTable:
     """An immutable set of routes, compiled for matching."""
 
-    __slots__ = ("_known", "_root", "routes")
+    __slots__ = ("_known", "_root", "_stems", "routes")
 
     def __init__(self, routes: tuple[Route, ...], root: _Node) -> None:
         self.routes = routes
         self._root = root
+        self._stems = dict(_stems(root, ""))
         self._known: dict[tuple[bytes | str, bytes], Match | None] = {}
 
     @classmethod
@@ -170,18 +189,22 @@ class RouteTable:
         path that belongs to different routes, depending on how a server reads it."""
         path = raw_path(target)
         known = self._known
-        try:
-            return known[method, path]
-        except KeyError:
-            name = method.decode("latin-1") if isinstance(method, bytes) else method
-            match = self._find(name, path)
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            if len(path) <= _LONGEST_KNOWN:
-                known[method, path] = match
+        match: Match | None = known.get((method, path), _UNKNOWN)
+        if match is not _UNKNOWN:
             return match
+        name = method.decode("latin-1") if isinstance(method, bytes) else method
+        match = self._find(name, path)
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        if len(path) <= _LONGEST_KNOWN:
+            known[method, path] = match
+        return match
 
     def _find(self, method: str, path: bytes) -> Match | None:
+        stem, slash, last = path.rpartition(b"/")
+        node = self._stems.get(stem)
+        if node is not None and is_plain(slash + last):
+            return node.match([last.decode("ascii")], 0, method, ())
         match = None
         for parts in readings(path):
             found = self._root.match(parts, 0, method, ())
@@ -192,6 +215,17 @@ class RouteTable:
             elif found.route is not match.route:
                 raise Refused(400, "servers understand its path in different ways")
         return match
+
+
+def _stems(node: _Node, path: str) -> Iterator[tuple[bytes, _Node]]:
+    """The nodes that are reached by plain literal segments alone, with nothing else on the way to choose."""
+    if path:
+        yield path.encode("ascii"), node
+    if not node.patterns and not node.tails:
+        for segment, child in node.literals.items():
+            below = f"{path}/{segment}"
+            if is_plain(below.encode("utf-8", "surrogatepass")):
+                yield from _stems(child, below)
 
 
 def _insert(root: _Node, route: Route) -> None:

@@ -18,8 +18,8 @@ def trace_of(parents: list[bytes]) -> bytes | None:
 
 def new_parent() -> bytes:
     """The header line with which a trace begins here, sampled."""
-    number = b"%048x" % getrandbits(192)  # that a part of it is all zeroes does not happen
-    return b"traceparent: 00-%b-%b-01\r\n" % (number[:32], number[32:])
+    # That one of them is zero does not happen.
+    return b"traceparent: 00-%032x-%016x-01\r\n" % (getrandbits(128), getrandbits(64))
 
 
 def trace_begun(line: bytes) -> bytes:

@@ -64,6 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_chunked",
+        "_chunked_parser",
         "_done",
         "_head",
         "_interims",
@@ -71,6 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_parser",
         "_partial",
         "_pieces",
+        "_plain_parser",
         "_received",
         "idle_since",
         "pool",
@@ -88,6 +90,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._on_body = self._pieces.append
         self._parser: httptools.HttpResponseParser | None = None
+        self._plain_parser: httptools.HttpResponseParser | None = None
+        self._chunked_parser: httptools.HttpResponseParser | None = None
         self._chunked: Chunked | None = None
         self._head: Head | None = None
         self._partial = b""
@@ -118,8 +122,9 @@ class UpstreamConnection(asyncio.Protocol):
     def begin(self, requester: Requester) -> None:
         """Take the next request; the requester may write."""
         self.requester = requester
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
+        if self._plain_parser is None:
+            self._plain_parser = httptools.HttpResponseParser(self)
+        self._parser = self._plain_parser
         self._head = None
         self._received = self._done = False
         self._interims = 0
@@ -169,7 +174,7 @@ class UpstreamConnection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._parser = None
+        self._parser = self._plain_parser = self._chunked_parser = self._chunked = None
         self.pool.lost(self)
         requester, self.requester = self.requester, None
         if requester is None:
@@ -197,21 +202,21 @@ class UpstreamConnection(asyncio.Protocol):
         while self._head is None:
             if self._partial:
                 data, self._partial = self._partial + data, b""
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > _LONGEST_HEAD:
-                if len(data) > _LONGEST_HEAD:
-                    raise Malformed("the head is too long")
+            end = _end_of_head(data)
+            if not end:
                 self._partial = data
                 return None
-            raw = data[:end]
-            head = parse_head(raw)
-            data = data[end:]
+            head = parse_head(data[:end])
             if head.status == 101:
-                self._switch(requester, head, data)
+                self._switch(requester, head, data[end:])
                 return None
+            if head.length > 0 and not requester.head_only:  # what goes beyond the length is seen by llhttp
+                self._head = head
+                parser.feed_data(data)
+                return head
+            raw, data = data[:end], data[end:]
             if head.chunked:  # its trailers are listened to
-                self._chunked = Chunked(self)
-                self._parser = parser = httptools.HttpResponseParser(self._chunked)
+                self._parser = parser = self._listening()
             parser.feed_data(raw)
             if head.status < 200:
                 self._pass_interim(requester, head)
@@ -220,13 +225,20 @@ class UpstreamConnection(asyncio.Protocol):
                 continue
             self._head = new = head
             if requester.head_only:
-                self._parser = None  # it waits for a body that does not come
+                self._plain_parser = self._chunked_parser = None  # they wait for a body that does not come
                 self._done = True
         if data:
             if self._done:
                 raise Malformed("more came than one answer")
             parser.feed_data(data)
         return new
+
+    def _listening(self) -> "httptools.HttpResponseParser":
+        """The parser of chunked answers: making one costs three times what it then does."""
+        if self._chunked_parser is None:
+            self._chunked = Chunked(self)
+            self._chunked_parser = httptools.HttpResponseParser(self._chunked)
+        return self._chunked_parser
 
     def _pass_interim(self, requester: Requester, head: Head) -> None:
         self._done = False
@@ -242,8 +254,6 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self, requester: Requester, head: Head) -> None:
         """The answer is whole: the connection is free again, or of no further use."""
         self.requester = None
-        if head.chunked:
-            self._parser = None
         if head.keep_alive and requester.sent and not self.transport.is_closing():
             self.reused = True
             self.idle_since = monotonic()
@@ -257,3 +267,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces.clear()
         if requester is not None:
             requester.failed(failure)
+
+
+def _end_of_head(data: bytes) -> int:
+    """Where a head ends that ``data`` begins with, 0 as long as it does not. Raises Malformed."""
+    end = data.find(b"\r\n\r\n") + 4
+    if 4 <= end <= _LONGEST_HEAD:
+        return end
+    if len(data) > _LONGEST_HEAD:
+        raise Malformed("the head is too long")
+    return 0

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.errors import RouteError
+from facade.headers import Refused
 from facade.paths import segments
 from facade.routes import Route, RouteTable
 
@@ -23,6 +24,7 @@ TABLE = RouteTable.compile(
         Route("POST", "/items/count", "items", kind="read"),
     ]
 )
+WALKED = RouteTable.compile([*TABLE.routes, Route("GET", "/{rest:path}", None)])
 
 
 @pytest.mark.parametrize(
@@ -137,3 +139,30 @@ def test_a_large_table_remembers_only_so_many_paths() -> None:
         match = table.match(b"GET", b"/r%d/%d" % (n % 1000, n))
         assert match is not None
         assert match.route.phase == f"p{n % 1000}"
+
+
+SEGMENTS = st.sampled_from(
+    ["items", "new", "42", "parts", "tags", "files", "raw", "a.pdf", "reports", "1-2.pdf"]
+)
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=5))
+def test_a_literal_beginning_is_no_short_cut_to_another_route(parts: list[str]) -> None:
+    """Where something else is to be chosen from the first segment on, nothing is looked up at once."""
+    anywhere = Route("GET", "/{rest:path}", None)
+    target = "/".join(("", *parts)).encode()
+    found, walked = TABLE.match(b"GET", target), WALKED.match(b"GET", target)
+    assert walked is not None
+    assert (found.route if found is not None else anywhere) == walked.route
+    assert found is None or found.parameters == walked.parameters
+
+
+@pytest.mark.parametrize(
+    "target", [b"/items/..", b"/items/.", b"/items//", b"/items/%6eew", b"/items/new;a=b"]
+)
+def test_what_is_not_plain_is_not_looked_up_by_its_beginning(target: bytes) -> None:
+    try:
+        found = TABLE.match(b"GET", target)
+    except Refused:
+        return
+    assert found is None or found.parameters.get("id") not in {"..", ".", "", "%6eew"}
