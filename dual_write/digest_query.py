@@ -63,6 +63,17 @@ class Query:
             values,
         )
 
+    def distinct(self, within: Range, limit: int) -> Statement:
+        """The distinct keys of a range in order, of rows whose key has no NULL."""
+        where, values = self._where(within)
+        named = " AND ".join(f"{column.match} IS NOT NULL" for column in self.keys)
+        listed = ", ".join(f"{self.columns[at]} AS k{number}" for number, at in enumerate(self.key))
+        orders = ", ".join(f"{column.order} AS o{number}" for number, column in enumerate(self.keys))
+        rows = f"SELECT DISTINCT {listed}, {orders} FROM {self.table}{where or ' WHERE true'} AND {named}"
+        keys = ", ".join(f"k{number}" for number in range(len(self.key)))
+        order = ", ".join(f"o{number}" for number in range(len(self.keys)))
+        return f"SELECT {keys} FROM ({rows}) AS named ORDER BY {order} LIMIT {limit}", values
+
     def keyless(self) -> Statement:
         """A row whose key is NULL in part: SQLite allows it, and no range would ever meet it."""
         nulls = " OR ".join(f"{column.match} IS NULL" for column in self.keys)

@@ -14,6 +14,7 @@ from dual_write.replication import Replication
 from flags.side import Side
 from migration.doctor_databases import reach
 from migration.observations import CheckRun, Observations
+from migration.soundness import SOUND, Soundness, soundness
 from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
 
@@ -22,14 +23,15 @@ SETTLE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The check of one phase: a result for each direction that has tables."""
+    """The check of one phase: a result for each direction that has tables, and what rows do not show."""
 
     phase: str
     results: Sequence[tuple[Side, CheckResult]]
+    soundness: Soundness = SOUND
 
     @property
     def clean(self) -> bool:
-        return all(result.clean for _, result in self.results)
+        return all(result.clean for _, result in self.results) and not self.soundness.problems
 
     @property
     def rows(self) -> int:
@@ -52,6 +54,8 @@ class CheckReport:
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
             "directions": [{"to": to, **result.to_json()} for to, result in self.results],
+            "invariants": [result.to_json() for result in self.soundness.invariants],
+            "references": [result.to_json() for result in self.soundness.references],
         }
 
 
@@ -77,10 +81,12 @@ def check_phase(
             for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
+        whole = table is None and limit is None and record.stage is not Stage.OFF and mappings
+        sound = _soundness(wiring, replication, record) if whole else SOUND
     if table is not None and not results:
         names = ", ".join(sorted(mapping.monolith for mapping in mappings))
         raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-    report = CheckReport(phase, results)
+    report = CheckReport(phase, results, sound)
     if table is None:
         with wiring.control.read() as connection:
             started = wiring.control.now(connection) - report.seconds
@@ -153,13 +159,21 @@ def _compare(
         )
 
 
+def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
+    to = record.writer.other
+    settle = None if record.stage is Stage.COMPLETE else lambda: replication.settle(to, SETTLE_SECONDS)
+    return soundness(wiring, record.name, replication.mappings, settle)
+
+
 def _run(report: CheckReport, started: float) -> CheckRun:
     return CheckRun(
         phase=report.phase,
         clean=report.clean,
         rows=report.rows,
-        findings=len(report.findings) + sum(result.undecided for _, result in report.results),
-        covers="; ".join(result.covers for _, result in report.results) or "no tables",
+        findings=len(report.findings)
+        + sum(result.undecided for _, result in report.results)
+        + report.soundness.problems,
+        covers="; ".join([*(result.covers for _, result in report.results), report.soundness.covers]),
         started=started,
         seconds=report.seconds,
         detail=report.to_json(),
