@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
@@ -118,7 +117,8 @@ def check(
 
 def _typed(context: typer.Context, option: str) -> bool:
     """Whether the option was typed, rather than left out or taken from the environment."""
-    return context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+    given = context.get_parameter_source(option)
+    return given is not None and given.name == "COMMANDLINE"
 
 
 def _tell(
