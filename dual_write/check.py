@@ -4,13 +4,14 @@ import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 import sqlalchemy as sa
 
+from dual_write.check_bag import compare_bags
 from dual_write.check_result import CheckResult, Finding, TableResult
 from dual_write.check_suspects import Settle, confirm
 from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
@@ -84,7 +85,7 @@ def run_check(
             if room is not None and room <= 0:
                 complete = False
                 break
-            result, whole = _table(table_pair(flow, ours, theirs), order, room)
+            result, whole = _table(_pair(flow, ours, theirs), order, room)
             results.append(result)
             complete = complete and whole
     return CheckResult(
@@ -140,7 +141,14 @@ class Recheck:
         return findings
 
 
+def _pair(flow: TableFlow, ours: SideReader, theirs: SideReader) -> TablePair:
+    keyed = bool(flow.source_key)
+    return table_pair(flow, ours, theirs, push_down=keyed, nullable=not keyed)
+
+
 def _table(pair: TablePair, order: _Order, room: int | None) -> tuple[TableResult, bool]:
+    if not pair.flow.source_key:
+        return _bag(pair, order, room)
     if pair.pushed_down:
         try:
             return _walk(pair, PushedDown(pair, order.chunk_rows or PUSHED_DOWN_ROWS).chunks(), order, room)
@@ -148,6 +156,20 @@ def _table(pair: TablePair, order: _Order, room: int | None) -> tuple[TableResul
             # A stored value that the servers' own casts refuse, such as JSON that jsonb cannot hold.
             pair = table_pair(pair.flow, pair.source, pair.target, push_down=False)
     return _walk(pair, Streamed(pair, order.chunk_rows or STREAMED_ROWS).chunks(), order, room)
+
+
+def _bag(pair: TablePair, order: _Order, room: int | None) -> tuple[TableResult, bool]:
+    source = pair.flow.source
+    expected = pair.source.estimate(source) if order.progress else 0
+
+    def read(rows: int) -> None:
+        if order.progress:
+            order.progress(source, rows, max(expected, rows))
+
+    result = compare_bags(pair, order.settle, read, reveal=order.reveal)
+    if room is None or len(result.findings) <= room:
+        return result, True
+    return replace(result, findings=result.findings[:room]), False
 
 
 def _walk(
