@@ -1,6 +1,7 @@
 """A phase's consistency check: every table, in the direction in which its owner's rows flow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_memory import Resumption, resumption
+from migration.control import Control
 from migration.doctor_databases import reach
 from migration.observations import CheckRun, Observations
 from migration.soundness import SOUND, Soundness, soundness
@@ -67,31 +70,51 @@ def check_phase(
     table: str | None = None,
     limit: int | None = None,
     manners: Manners = Manners(),  # noqa: B008 - it is frozen
+    fresh: bool = False,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
     ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
+    A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
+    its first beginning.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    with wiring.replicating(phase) as replication:
+    whole = table is None and limit is None and record.stage is not Stage.OFF
+    with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners))
+            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners, memory))
             for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
-        whole = table is None and limit is None and record.stage is not Stage.OFF and mappings
-        sound = _soundness(wiring, replication, record) if whole else SOUND
-    if table is not None and not results:
-        names = ", ".join(sorted(mapping.monolith for mapping in mappings))
-        raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-    report = CheckReport(phase, results, sound)
-    if table is None:
-        with wiring.control.read() as connection:
-            started = wiring.control.now(connection) - report.seconds
-        Observations(wiring.control).add_check(_run(report, started))
+        sound = _soundness(wiring, replication, record) if whole and mappings else SOUND
+        if table is not None and not results:
+            names = ", ".join(sorted(mapping.monolith for mapping in mappings))
+            raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
+        report = CheckReport(phase, results, sound)
+        if table is None:
+            Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
+        if memory is not None:
+            memory.forget()
     return report
+
+
+@contextmanager
+def _remembered(wiring: Wiring, record: PhaseRecord, whole: bool, fresh: bool) -> Iterator[Resumption | None]:
+    if not whole:
+        yield None
+        return
+    compared = f"{wiring.plan.hash} {record.epoch} {record.stage_since}"
+    with resumption(wiring.control, record.name, compared, fresh=fresh) as memory:
+        yield memory
+
+
+def _began(control: Control, report: CheckReport, memory: Resumption | None) -> float:
+    if memory is not None:
+        return memory.started
+    with control.read() as connection:
+        return control.now(connection) - report.seconds
 
 
 def check_databases(
@@ -144,6 +167,7 @@ def _compare(
     table: str | None,
     limit: int | None,
     manners: Manners,
+    memory: Resumption | None,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
     with wiring.engines(record.name, to) as (source, target):
@@ -156,6 +180,7 @@ def _compare(
             table=table,
             limit=limit,
             manners=manners,
+            memory=None if memory is None else memory.towards(to),
         )
 
 

@@ -47,6 +47,9 @@ def check(
     timeout: Annotated[
         int, typer.Option(min=1, help="Seconds that one statement may take (PostgreSQL).")
     ] = 60,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, also where a check was broken off.")
+    ] = False,
     source: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +103,13 @@ def check(
     with opened(plan) as wiring:
         with bars(json) as shown:
             report = check_phase(
-                wiring, phase, progress=shown.show, table=table, limit=limit, manners=manners
+                wiring,
+                phase,
+                progress=shown.show,
+                table=table,
+                limit=limit,
+                manners=manners,
+                fresh=fresh,
             )
         mended = None
         if repair and report.findings:
