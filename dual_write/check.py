@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,20 +12,16 @@ from typing import Self
 import sqlalchemy as sa
 
 from dual_write.check_result import CheckResult, Finding, TableResult
+from dual_write.check_state import Memory
 from dual_write.check_suspects import Settle, confirm
-from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
+from dual_write.check_walk import SUSPECTS, Order, Progress, compare
 from dual_write.digest_columns import Row
-from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import STATEMENT_SECONDS, SideReader, ValueFault
+from dual_write.digest_reader import STATEMENT_SECONDS, SideReader
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import TableFlow
 
-Progress = Callable[[str, int, int], None]
-"""Called with the source table, the rows compared so far, and about how many there are."""
-
-# So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
-_SUSPECTS = 5_000
+__all__ = ["Manners", "Progress", "Recheck", "run_check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +32,6 @@ class Manners:
 
     share: float = 1.0
     statement_seconds: int = STATEMENT_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """How a check was asked for."""
-
-    settle: Settle | None
-    progress: Progress | None
-    chunk_rows: int | None
-    limit: int | None
-    reveal: bool
-    share: float
 
 
 def run_check(
@@ -62,19 +46,20 @@ def run_check(
     limit: int | None = None,
     reveal: bool = False,
     manners: Manners = Manners(),
+    memory: Memory | None = None,
 ) -> CheckResult:
     """Compare every row of every flow's tables through its mapping; ``source`` is the side that owns them.
 
     ``settle`` tells a change that is still on its way from a difference; leave it out only when nothing
     writes. ``chunk_rows`` bounds what one statement reads. ``table`` picks one table by its name on either
     side; ``limit`` stops after so many findings. ``reveal`` puts values in clear into the findings.
-    ``manners`` spare the databases.
+    ``manners`` spare the databases. ``memory`` keeps how far it has come, and where to go on.
 
     Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
     tables, columns or types cannot be compared.
     """
-    order = _Order(settle, progress, chunk_rows, limit, reveal, manners.share)
-    started, clock = datetime.now(UTC), time.monotonic()
+    order = Order(settle, progress, chunk_rows, limit, reveal, manners.share, memory)
+    started, clock = memory.started if memory else datetime.now(UTC), time.monotonic()
     chosen = _chosen(flows, table)
     results: list[TableResult] = []
     complete = True
@@ -84,7 +69,7 @@ def run_check(
             if room is not None and room <= 0:
                 complete = False
                 break
-            result, whole = _table(table_pair(flow, ours, theirs), order, room)
+            result, whole = compare(flow, ours, theirs, order, room)
             results.append(result)
             complete = complete and whole
     return CheckResult(
@@ -129,8 +114,8 @@ class Recheck:
         pair = self._pairs[flow]
         wanted = list(dict.fromkeys(pair.columns.key_from(key) for key in keys))
         findings: list[Finding] = []
-        for start in range(0, len(wanted), _SUSPECTS):
-            verdict = confirm(pair, wanted[start : start + _SUSPECTS], None, reveal=False)
+        for start in range(0, len(wanted), SUSPECTS):
+            verdict = confirm(pair, wanted[start : start + SUSPECTS], None, reveal=False)
             findings += verdict.findings
             if verdict.undecided:
                 raise CheckFailed(
@@ -138,64 +123,6 @@ class Recheck:
                     "compared; find out who writes to them behind the guard, and check again"
                 )
         return findings
-
-
-def _table(pair: TablePair, order: _Order, room: int | None) -> tuple[TableResult, bool]:
-    if pair.pushed_down:
-        try:
-            return _walk(pair, PushedDown(pair, order.chunk_rows or PUSHED_DOWN_ROWS).chunks(), order, room)
-        except ValueFault:
-            # A stored value that the servers' own casts refuse, such as JSON that jsonb cannot hold.
-            pair = table_pair(pair.flow, pair.source, pair.target, push_down=False)
-    return _walk(pair, Streamed(pair, order.chunk_rows or STREAMED_ROWS).chunks(), order, room)
-
-
-def _walk(
-    pair: TablePair, chunks: Iterator[Chunk], order: _Order, room: int | None
-) -> tuple[TableResult, bool]:
-    """The table's result, and whether all of the table was compared."""
-    expected = pair.source.estimate(pair.flow.source) if order.progress else 0
-    together = _SUSPECTS if room is None else min(room, _SUSPECTS)
-    rows = 0
-    suspects: list[Key] = []
-    findings: list[Finding] = []
-    undecided: list[Key] = []
-
-    def judge() -> None:
-        keys = list(dict.fromkeys(suspects))
-        for start in range(0, len(keys), _SUSPECTS):
-            verdict = confirm(pair, keys[start : start + _SUSPECTS], order.settle, reveal=order.reveal)
-            findings.extend(verdict.findings)
-            undecided.extend(verdict.undecided)
-        suspects.clear()
-
-    for chunk in _paced(chunks, order.share):
-        rows += chunk.rows
-        suspects += chunk.suspects
-        if order.progress:
-            order.progress(pair.flow.source, rows, max(expected, rows))
-        if len(suspects) >= together:
-            judge()
-            if room is not None and len(findings) >= room:
-                return _result(pair, rows, findings[:room], undecided), False
-    if suspects:
-        judge()
-    whole = room is None or len(findings) <= room
-    return _result(pair, rows, findings[:room], undecided), whole
-
-
-def _paced(chunks: Iterator[Chunk], share: float) -> Iterator[Chunk]:
-    """Rests after each chunk for as long as makes reading this share of the time."""
-    started = time.monotonic()
-    for chunk in chunks:
-        if share < 1:
-            time.sleep((time.monotonic() - started) * (1 - share) / share)
-        yield chunk
-        started = time.monotonic()
-
-
-def _result(pair: TablePair, rows: int, findings: Sequence[Finding], undecided: Sequence[Key]) -> TableResult:
-    return TableResult(pair.flow.source, pair.flow.target, rows, tuple(findings), tuple(undecided))
 
 
 def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:

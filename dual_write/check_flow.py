@@ -15,8 +15,9 @@ def flow_between(
 ) -> TableFlow:
     """The flow of ``table`` to the target's table of that name, or ``named``; without columns to ``ignore``.
 
-    Raises SchemaError for a table that is not there or has no primary key, and for columns that only one
-    side has: a check that left them out by itself would vouch for less than it seems to.
+    Where a side has no primary key, the flow has none either, and rows are counted instead of looked up.
+    Raises SchemaError for a table that is not there, and for columns that only one side has: a check that
+    left them out by itself would vouch for less than it seems to.
     """
     ours, theirs = sa.inspect(source), sa.inspect(target)
     columns, key = _described(ours, table, "source")
@@ -33,7 +34,9 @@ def flow_between(
             f"only one side of table {table!r} has {', '.join(alone)}; leave such columns out by name with "
             f"{' '.join(f'--ignore {name}' for name in alone)}, or map them in a plan"
         )
-    if key != other_key:
+    if not key or not other_key:
+        key = ()
+    elif key != other_key:
         raise SchemaError(
             f"the key of table {table!r} is ({', '.join(key)}) at the source and ({', '.join(other_key)}) "
             "at the target; map one to the other in a plan"
@@ -52,8 +55,4 @@ def _described(inspector: sa.Inspector, name: str, role: str) -> tuple[list[str]
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SchemaError(f"the {role} has no table {name!r}.{hint}")
     key = tuple(inspector.get_pk_constraint(where[1], where[0])["constrained_columns"])
-    if not key:
-        raise SchemaError(
-            f"table {name!r} of the {role} has no primary key, so its rows cannot be told apart. Give it one."
-        )
     return [column["name"] for column in inspector.get_columns(where[1], where[0])], key

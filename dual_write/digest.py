@@ -41,10 +41,14 @@ _OVERFULL = 4
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A range that was compared: the source's rows in it, and the keys under which the sides differed."""
+    """A range that was compared: the source's rows in it, and the keys under which the sides differed.
+
+    ``end``, if there is one: with this chunk everything up to this key has been compared.
+    """
 
     rows: int
     suspects: tuple[Key, ...]
+    end: Key | None = None
 
 
 class PushedDown:
@@ -57,13 +61,16 @@ class PushedDown:
         self._seed = randbits(62)
         self._parts = 1  # into how many the next range is split from the start
 
-    def chunks(self) -> Iterator[Chunk]:
-        yield from self._compare(ranges(self._pair, self._pair.source_query, Range(), self._rows))
+    def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
+        """Everything after a key."""
+        yield from self._compare(ranges(self._pair, self._pair.source_query, Range(after), self._rows))
 
     def _compare(self, within: Iterator[Range]) -> Iterator[Chunk]:
         asked = (Digests(self._pair, each, self._seed, self._parts) for each in within)
         for digests in ahead(asked):
             yield from self._judge(digests)
+            if digests.within.to is not None:
+                yield Chunk(0, (), digests.within.to)
 
     def _judge(self, digests: "Digests") -> Iterator[Chunk]:
         differing = digests.differing()
@@ -140,25 +147,28 @@ class Streamed:
         self._pair = pair
         self._rows = rows
 
-    def chunks(self) -> Iterator[Chunk]:
-        return self._told() if self._pair.texts else self._read(Range())
+    def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
+        """Everything after a key."""
+        return self._told(Range(after)) if self._pair.texts else self._read(Range(after))
 
-    def _told(self) -> Iterator[Chunk]:
+    def _told(self, all_of: Range) -> Iterator[Chunk]:
         """By text, until too many texts differed whose values did not."""
         pair, in_vain = self._pair, 0
         asked = (
             (within, pair.ask(partial(_texts, within, self._rows + 1, pair.texts)))
-            for within in ranges(pair, pair.source_query, Range(), self._rows)
+            for within in ranges(pair, pair.source_query, all_of, self._rows)
         )
         for within, (source, target) in ahead(asked):
             [ours], [theirs] = source.result(), target.result()
             if agreement(ours, theirs, self._rows):
-                yield Chunk(ours[0], ())
+                yield Chunk(ours[0], (), within.to)
                 continue
             differed = False
             for chunk in self._read(within):
                 differed = differed or bool(chunk.suspects)
                 yield chunk
+            if within.to is not None:
+                yield Chunk(0, (), within.to)
             in_vain += not differed
             if in_vain > _IN_VAIN:
                 if within.to is not None:
@@ -171,17 +181,18 @@ class Streamed:
             source, target = self._pair.read(partial(_rows, within, self._rows))
             more = [rows for rows in (source, target) if len(rows) == self._rows]
             if columns.alike(source, target):
-                yield Chunk(len(source), ())
-                if not more:
+                last = columns.key_of(source[-1]) if more else None
+                yield Chunk(len(source), (), last)
+                if last is None:
                     return
-                within = Range(columns.key_of(source[-1]), within.to)
+                within = Range(last, within.to)
                 continue
             ours, theirs = self._keyed(source, within.after), self._keyed(target, within.after)
             ends = [columns.key_of(rows[-1]) for rows in more]
             if ends:
                 within = Range(min(ends), within.to)
                 ours, theirs = _until(ours, min(ends)), _until(theirs, min(ends))
-            yield Chunk(len(ours), suspects(columns, ours, theirs))
+            yield Chunk(len(ours), suspects(columns, ours, theirs), min(ends) if ends else None)
             if not ends:
                 return
 

@@ -122,9 +122,16 @@ class _Compared:
 
 
 def table_pair(
-    flow: TableFlow, source: SideReader, target: SideReader, *, push_down: bool = True
+    flow: TableFlow,
+    source: SideReader,
+    target: SideReader,
+    *,
+    push_down: bool = True,
+    nullable: bool = False,
 ) -> TablePair:
     """Look at both tables; with ``push_down`` the servers digest their rows themselves where they can.
+
+    With ``nullable`` rows may have NULL for a key: whoever reads them by key leaves them out.
 
     Raises SchemaError for a table, column, type or key that cannot be compared.
     """
@@ -156,7 +163,7 @@ def table_pair(
         tuple(column.target for column in columns),
     )
     for half in (ours, theirs):
-        if half.side.read(half.query(compared).keyless()):
+        if not nullable and half.side.read(half.query(compared).keyless()):
             raise SchemaError(
                 f"{half.side.role} table {half.table!r} has rows without a key, which cannot be told apart; "
                 "give them one, or choose another key for the table"

@@ -63,6 +63,37 @@ class Query:
             values,
         )
 
+    def distinct(self, within: Range, limit: int) -> Statement:
+        """The distinct keys of a range in order, of rows whose key has no NULL."""
+        where, values = self._where(within)
+        named = " AND ".join(f"{column.match} IS NOT NULL" for column in self.keys)
+        listed = ", ".join(f"{self.columns[at]} AS k{number}" for number, at in enumerate(self.key))
+        orders = ", ".join(f"{column.order} AS o{number}" for number, column in enumerate(self.keys))
+        rows = f"SELECT DISTINCT {listed}, {orders} FROM {self.table}{where or ' WHERE true'} AND {named}"
+        keys = ", ".join(f"k{number}" for number in range(len(self.key)))
+        order = ", ".join(f"o{number}" for number in range(len(self.keys)))
+        return f"SELECT {keys} FROM ({rows}) AS named ORDER BY {order} LIMIT {limit}", values
+
+    def blocks(self) -> str:
+        """How many blocks PostgreSQL's largest file of the table has."""
+        regclass = "'" + self.table.replace("'", "''") + "'::regclass"
+        return (
+            f"SELECT greatest(pg_relation_size({regclass}), (SELECT max(pg_relation_size(relid)) "
+            f"FROM pg_partition_tree({regclass}))) / current_setting('block_size')::bigint"
+        )
+
+    def lying(self, block: int, end: int | None) -> Statement:
+        """All columns of PostgreSQL's rows from this block of the file on, up to ``end`` if there is one."""
+        until = "" if end is None else f" AND ctid < '({end},0)'::tid"
+        columns = ", ".join(self.columns)
+        return f"SELECT {columns} FROM {self.table} WHERE ctid >= '({block},0)'::tid{until}", ()
+
+    def following(self, after: int | None, limit: int) -> Statement:
+        """All columns, and the row's number, of so many of SQLite's rows after the one with this number."""
+        columns = ", ".join((*self.columns, "_rowid_"))
+        where, values = ("", ()) if after is None else (" WHERE _rowid_ > ?", (after,))
+        return f"SELECT {columns} FROM {self.table}{where} ORDER BY _rowid_ LIMIT {limit}", values
+
     def keyless(self) -> Statement:
         """A row whose key is NULL in part: SQLite allows it, and no range would ever meet it."""
         nulls = " OR ".join(f"{column.match} IS NULL" for column in self.keys)

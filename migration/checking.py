@@ -1,6 +1,7 @@
 """A phase's consistency check: every table, in the direction in which its owner's rows flow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,11 @@ from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_memory import Resumption, resumption
+from migration.control import Control
 from migration.doctor_databases import reach
 from migration.observations import CheckRun, Observations
+from migration.soundness import SOUND, Soundness, soundness
 from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
 
@@ -22,14 +26,15 @@ SETTLE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The check of one phase: a result for each direction that has tables."""
+    """The check of one phase: a result for each direction that has tables, and what rows do not show."""
 
     phase: str
     results: Sequence[tuple[Side, CheckResult]]
+    soundness: Soundness = SOUND
 
     @property
     def clean(self) -> bool:
-        return all(result.clean for _, result in self.results)
+        return all(result.clean for _, result in self.results) and not self.soundness.problems
 
     @property
     def rows(self) -> int:
@@ -52,6 +57,8 @@ class CheckReport:
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
             "directions": [{"to": to, **result.to_json()} for to, result in self.results],
+            "invariants": [result.to_json() for result in self.soundness.invariants],
+            "references": [result.to_json() for result in self.soundness.references],
         }
 
 
@@ -63,29 +70,51 @@ def check_phase(
     table: str | None = None,
     limit: int | None = None,
     manners: Manners = Manners(),  # noqa: B008 - it is frozen
+    fresh: bool = False,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
     ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
+    A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
+    its first beginning.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    with wiring.replicating(phase) as replication:
+    whole = table is None and limit is None and record.stage is not Stage.OFF
+    with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners))
+            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners, memory))
             for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
-    if table is not None and not results:
-        names = ", ".join(sorted(mapping.monolith for mapping in mappings))
-        raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-    report = CheckReport(phase, results)
-    if table is None:
-        with wiring.control.read() as connection:
-            started = wiring.control.now(connection) - report.seconds
-        Observations(wiring.control).add_check(_run(report, started))
+        sound = _soundness(wiring, replication, record) if whole and mappings else SOUND
+        if table is not None and not results:
+            names = ", ".join(sorted(mapping.monolith for mapping in mappings))
+            raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
+        report = CheckReport(phase, results, sound)
+        if table is None:
+            Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
+        if memory is not None:
+            memory.forget()
     return report
+
+
+@contextmanager
+def _remembered(wiring: Wiring, record: PhaseRecord, whole: bool, fresh: bool) -> Iterator[Resumption | None]:
+    if not whole:
+        yield None
+        return
+    compared = f"{wiring.plan.hash} {record.epoch} {record.stage_since}"
+    with resumption(wiring.control, record.name, compared, fresh=fresh) as memory:
+        yield memory
+
+
+def _began(control: Control, report: CheckReport, memory: Resumption | None) -> float:
+    if memory is not None:
+        return memory.started
+    with control.read() as connection:
+        return control.now(connection) - report.seconds
 
 
 def check_databases(
@@ -138,6 +167,7 @@ def _compare(
     table: str | None,
     limit: int | None,
     manners: Manners,
+    memory: Resumption | None,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
     with wiring.engines(record.name, to) as (source, target):
@@ -150,7 +180,14 @@ def _compare(
             table=table,
             limit=limit,
             manners=manners,
+            memory=None if memory is None else memory.towards(to),
         )
+
+
+def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
+    to = record.writer.other
+    settle = None if record.stage is Stage.COMPLETE else lambda: replication.settle(to, SETTLE_SECONDS)
+    return soundness(wiring, record.name, replication.mappings, settle)
 
 
 def _run(report: CheckReport, started: float) -> CheckRun:
@@ -158,8 +195,10 @@ def _run(report: CheckReport, started: float) -> CheckRun:
         phase=report.phase,
         clean=report.clean,
         rows=report.rows,
-        findings=len(report.findings) + sum(result.undecided for _, result in report.results),
-        covers="; ".join(result.covers for _, result in report.results) or "no tables",
+        findings=len(report.findings)
+        + sum(result.undecided for _, result in report.results)
+        + report.soundness.problems,
+        covers="; ".join([*(result.covers for _, result in report.results), report.soundness.covers]),
         started=started,
         seconds=report.seconds,
         detail=report.to_json(),

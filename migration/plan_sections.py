@@ -12,6 +12,7 @@ from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
+from migration.plan_check import Invariant
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -248,6 +249,7 @@ class Phase(Section):
     service: Service
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
     read_your_writes: bool = True
     authenticate: bool = False
@@ -261,6 +263,8 @@ class Phase(Section):
             raise ValueError("the phase moves nothing. Give it `routes`, `tables` or both.")
         if self.tables and self.service.database is None:
             raise ValueError("the phase has tables, so [phases.service] needs a `database` to put them in.")
+        if self.invariants and not self.tables:
+            raise ValueError("the phase has no tables, so its `invariants` would never be asked.")
         if self.rate_limit is not None and self.rate_limit.by == "key" and self.routing_key is None:
             raise ValueError('a `rate_limit` by key needs a `routing_key`. Give one, or limit by "address".')
         source, _, name = (self.routing_key or "").partition(":")

@@ -16,6 +16,7 @@ from migration.cli.output import FINDING, OK, out, print_json, print_table
 from migration.cli.session import opened
 from migration.repairing import repair_phase
 from migration.report import render_check
+from migration.soundness import SOUND, Soundness
 
 _SHOWN_FINDINGS = 20
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
+    context: typer.Context,
     phase: Annotated[
         str | None,
         typer.Argument(metavar="PHASE", help="A phase of the plan; none with --source.", show_default=False),
@@ -45,6 +47,9 @@ def check(
     timeout: Annotated[
         int, typer.Option(min=1, help="Seconds that one statement may take (PostgreSQL).")
     ] = 60,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, also where a check was broken off.")
+    ] = False,
     source: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +77,7 @@ def check(
 ) -> None:
     """Compare both sides while they are written to. Exit 1 when they differ."""
     manners = Manners(share / 100, timeout)
-    if phase is not None and source is not None:
+    if phase is not None and _typed(context, "source"):
         raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
     if apply and not repair:
         raise typer.BadParameter("--apply says to carry out a --repair; give both.")
@@ -98,19 +103,31 @@ def check(
     with opened(plan) as wiring:
         with bars(json) as shown:
             report = check_phase(
-                wiring, phase, progress=shown.show, table=table, limit=limit, manners=manners
+                wiring,
+                phase,
+                progress=shown.show,
+                table=table,
+                limit=limit,
+                manners=manners,
+                fresh=fresh,
             )
         mended = None
         if repair and report.findings:
             mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes)
             if apply:
                 report = check_phase(wiring, phase, table=table, limit=limit, manners=manners)
-    _keep(report.results, phase, export, html)
-    _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json)
+    _keep(report.results, phase, export, html, report.soundness)
+    _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json, report.soundness)
     if mended is not None and not json:
         _show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
+
+
+def _typed(context: typer.Context, option: str) -> bool:
+    """Whether the option was typed, rather than left out or taken from the environment."""
+    given = context.get_parameter_source(option)
+    return given is not None and given.name == "COMMANDLINE"
 
 
 def _tell(
@@ -119,21 +136,27 @@ def _tell(
     document: Mapping[str, Any],
     export: Path | None,
     json: bool,
+    sound: Soundness = SOUND,
 ) -> None:
     if json:
         print_json(document)
     else:
-        _show(name, results, export)
+        _show(name, results, export, sound)
 
 
 def _keep(
-    results: Sequence[tuple[str, CheckResult]], name: str, export: Path | None, html: Path | None
+    results: Sequence[tuple[str, CheckResult]],
+    name: str,
+    export: Path | None,
+    html: Path | None,
+    sound: Soundness = SOUND,
 ) -> None:
     if export is not None:
-        lines = (line for _, result in results for each in result.tables for line in _lines(each))
+        lines = [line for _, result in results for each in result.tables for line in _lines(each)]
+        lines += _unsound(sound)
         export.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     if html is not None:
-        html.write_text(render_check(name, results), encoding="utf-8")
+        html.write_text(render_check(name, results, sound), encoding="utf-8")
 
 
 def _lines(result: TableResult) -> list[str]:
@@ -144,7 +167,19 @@ def _lines(result: TableResult) -> list[str]:
     return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*found, *undecided)]
 
 
-def _show(name: str, results: Sequence[tuple[str, CheckResult]], export: Path | None) -> None:
+def _unsound(sound: Soundness) -> list[str]:
+    orphans = [
+        {"reference": str(result.reference), "kind": "orphan", "key": shown_key(key)}
+        for result in sound.references
+        for key in result.orphans
+    ]
+    broken = [{"kind": "invariant", **result.to_json()} for result in sound.broken]
+    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *broken)]
+
+
+def _show(
+    name: str, results: Sequence[tuple[str, CheckResult]], export: Path | None, sound: Soundness
+) -> None:
     print_table(
         f"Check of {name}",
         ("table", "to", "rows", "findings", "undecided"),
@@ -161,9 +196,17 @@ def _show(name: str, results: Sequence[tuple[str, CheckResult]], export: Path | 
     if len(findings) > _SHOWN_FINDINGS:
         listed = f"{export} lists them all" if export else "--export FILE or --json lists them all"
         out.print(f"  … and {len(findings) - _SHOWN_FINDINGS} more; {listed}", markup=False)
+    for reference in sound.references:
+        if reference.orphans:
+            said = f"{reference.reference}: {len(reference.orphans)} without their row: {reference.shown}"
+            out.print(f"  {said}", markup=False)
+    for invariant in sound.broken:
+        out.print(f"  invariant {invariant.name!r} {invariant.holding}: {invariant.said}", markup=False)
     for _, result in results:
         out.print(result.covers)
-    clean = all(result.clean for _, result in results)
+    if sound.references or sound.invariants:
+        out.print(sound.covers)
+    clean = all(result.clean for _, result in results) and not sound.problems
     verdict = "[bold green]clean[/]" if clean else "[bold red]not clean[/]"
     rows, seconds = sum(result.rows for _, result in results), sum(result.seconds for _, result in results)
     out.print(f"{verdict}: {rows} rows in {seconds:.1f} s")

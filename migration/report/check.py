@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from dual_write.check_result import CheckResult
 from migration.report.page import render
+from migration.soundness import SOUND, Soundness
 
 _FINDINGS = 1_000
 """Findings shown; a file can have them all."""
 
 
-def render_check(name: str, results: Sequence[tuple[str, CheckResult]]) -> str:
+def render_check(name: str, results: Sequence[tuple[str, CheckResult]], sound: Soundness = SOUND) -> str:
     """The page of what was checked, phase or table, with a result for each side that rows go to.
 
     Values are described, not shown, unless the check revealed them.
@@ -19,7 +20,8 @@ def render_check(name: str, results: Sequence[tuple[str, CheckResult]]) -> str:
         {
             "name": name,
             "results": results,
-            "clean": all(result.clean for _, result in results),
+            "sound": sound,
+            "clean": all(result.clean for _, result in results) and not sound.problems,
             "rows": sum(result.rows for _, result in results),
             "findings": [finding for _, result in results for finding in result.findings],
             "undecided": sum(result.undecided for _, result in results),

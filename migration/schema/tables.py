@@ -81,6 +81,18 @@ workers = Table(
     Column("seen_at", Double, nullable=False),
 )
 
+check_progress = Table(
+    "check_progress",
+    metadata,
+    # How far an unfinished check of a phase has come, a row for each table and direction
+    Column("phase", Text, primary_key=True),
+    Column("direction", Text, primary_key=True),
+    Column("flow", Text, primary_key=True),
+    Column("started", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
 check_runs = Table(
     "check_runs",
     metadata,

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
+from migration.plan_check import Invariant
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_sections import (
     ColumnRule,
@@ -49,6 +50,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "phases.routes": Route,
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,
+    "[[phases.invariants]]": Invariant,
     "[phases.shadow]": Shadow,
     "[phases.shadow.routes]": Excuses,
     "[phases.gates]": Gates,

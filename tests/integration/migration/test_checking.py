@@ -151,3 +151,18 @@ def test_a_check_may_read_for_part_of_the_time(run: Run, tmp_path: Path) -> None
         url(tmp_path, "source"), url(tmp_path, "target"), "items", manners=Manners(share=0.5)
     )
     assert result.clean
+
+
+def test_addresses_in_the_environment_do_not_stand_in_a_phases_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STRANGLER_SOURCE", url(tmp_path, "source"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["strangler", "check", "items"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "strangler.toml" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["strangler", "check", "items", "--source", "sqlite:///x.db"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "give it or --source" in capsys.readouterr().err

@@ -1,0 +1,151 @@
+"""One table's walk: chunk after chunk, suspects judged on the way, and what it has come to kept."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dual_write.check_bag import compare_bags
+from dual_write.check_result import Finding, TableResult
+from dual_write.check_state import Memory, TableState
+from dual_write.check_suspects import Settle, confirm
+from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
+from dual_write.digest_keys import Key
+from dual_write.digest_pair import TablePair, table_pair
+from dual_write.digest_reader import SideReader, ValueFault
+from dual_write.mapping import TableFlow
+
+Progress = Callable[[str, int, int], None]
+"""Called with the source table, the rows compared so far, and about how many there are."""
+
+# So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
+SUSPECTS = 5_000
+# A walk that is killed repeats about this much work.
+_KEEP_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a check was asked for; ``share`` is the part of the time for which it reads."""
+
+    settle: Settle | None = None
+    progress: Progress | None = None
+    chunk_rows: int | None = None
+    limit: int | None = None
+    reveal: bool = False
+    share: float = 1.0
+    memory: Memory | None = None
+
+
+class Walk:
+    """Compares one table's rows, up to ``room`` findings."""
+
+    def __init__(self, pair: TablePair, order: Order, room: int | None, state: TableState) -> None:
+        self._pair = pair
+        self._order = order
+        self._room = room
+        self._after = state.after
+        self._rows = state.rows
+        self._suspects: list[Key] = list(state.suspects)
+        self._done = state.done
+        self._findings: list[Finding] = []
+        self._undecided: list[Key] = []
+        self._kept = time.monotonic()
+
+    def run(self) -> tuple[TableResult, bool]:
+        """The table's result, and whether all of the table was compared. Raises as `run_check`."""
+        order, pair, room = self._order, self._pair, self._room
+        expected = pair.source.estimate(pair.flow.source) if order.progress else 0
+        together = SUSPECTS if room is None else min(room, SUSPECTS)
+        for chunk in _paced(self._chunks(), order.share):
+            self._rows += chunk.rows
+            self._suspects += chunk.suspects
+            if order.progress:
+                order.progress(pair.flow.source, self._rows, max(expected, self._rows))
+            if len(self._suspects) >= together:
+                self._judge()
+                if room is not None and len(self._findings) >= room:
+                    return self._result(), False
+            if chunk.end is not None:
+                self._after = chunk.end
+                self._keep()
+        if self._suspects:
+            self._judge()
+        self._keep(done=True)
+        return self._result(), room is None or len(self._findings) <= room
+
+    def _chunks(self) -> Iterator[Chunk]:
+        if self._done:
+            return iter(())
+        if self._pair.pushed_down:
+            return PushedDown(self._pair, self._order.chunk_rows or PUSHED_DOWN_ROWS).chunks(self._after)
+        return Streamed(self._pair, self._order.chunk_rows or STREAMED_ROWS).chunks(self._after)
+
+    def _judge(self) -> None:
+        keys = list(dict.fromkeys(self._suspects))
+        for start in range(0, len(keys), SUSPECTS):
+            some = keys[start : start + SUSPECTS]
+            verdict = confirm(self._pair, some, self._order.settle, reveal=self._order.reveal)
+            self._findings.extend(verdict.findings)
+            self._undecided.extend(verdict.undecided)
+        self._suspects.clear()
+
+    def _keep(self, *, done: bool = False) -> None:
+        if self._order.memory is None or (not done and time.monotonic() - self._kept < _KEEP_SECONDS):
+            return
+        state = TableState(
+            self._pair.pushed_down,
+            self._after,
+            self._rows,
+            (*(finding.key for finding in self._findings), *self._undecided, *self._suspects),
+            done,
+        )
+        self._order.memory.keep(self._pair.flow, state)
+        self._kept = time.monotonic()
+
+    def _result(self) -> TableResult:
+        flow, findings = self._pair.flow, tuple(self._findings[: self._room])
+        return TableResult(flow.source, flow.target, self._rows, findings, tuple(self._undecided))
+
+
+def compare(
+    flow: TableFlow, ours: SideReader, theirs: SideReader, order: Order, room: int | None
+) -> tuple[TableResult, bool]:
+    """Compare one table, from where the order's memory says that it stands."""
+    if not flow.source_key:
+        return _bags(table_pair(flow, ours, theirs, push_down=False, nullable=True), order, room)
+    state = order.memory.recall(flow) if order.memory else None
+    pair = table_pair(flow, ours, theirs, push_down=state is None or state.pushed_down)
+    if state is None or state.pushed_down is not pair.pushed_down:
+        state = TableState(pair.pushed_down)
+    try:
+        return Walk(pair, order, room, state).run()
+    except ValueFault:
+        # A stored value that the servers' own casts refuse, such as JSON that jsonb cannot hold.
+        if not pair.pushed_down:
+            raise
+    return Walk(table_pair(flow, ours, theirs, push_down=False), order, room, TableState(False)).run()
+
+
+def _bags(pair: TablePair, order: Order, room: int | None) -> tuple[TableResult, bool]:
+    source = pair.flow.source
+    expected = pair.source.estimate(source) if order.progress else 0
+
+    def read(rows: int) -> None:
+        if order.progress:
+            order.progress(source, rows, max(expected, rows))
+
+    result = compare_bags(pair, order.settle, read, reveal=order.reveal)
+    if room is None or len(result.findings) <= room:
+        return result, True
+    shown = result.findings[:room]
+    return TableResult(result.source, result.target, result.rows, shown, result.undecided), False
+
+
+def _paced(chunks: Iterator[Chunk], share: float) -> Iterator[Chunk]:
+    """Rests after each chunk for as long as makes reading this share of the time."""
+    started = time.monotonic()
+    for chunk in chunks:
+        if share < 1:
+            time.sleep((time.monotonic() - started) * (1 - share) / share)
+        yield chunk
+        started = time.monotonic()

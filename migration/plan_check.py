@@ -1,0 +1,26 @@
+"""The sections of the plan about what a check asks beyond the rows."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from migration.plan_base import Name, Section
+
+Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Invariant(Section):
+    """SQL whose answer is the same on both sides, or is ``expect`` on each side that has a statement."""
+
+    name: Name
+    monolith: Sql | None = None
+    service: Sql | None = None
+    expect: str | int | float | bool | None = None
+
+    @model_validator(mode="after")
+    def _decidable(self) -> Self:
+        if self.monolith is None and self.service is None:
+            raise ValueError("the invariant asks nobody. Give SQL for `monolith`, `service` or both.")
+        if self.expect is None and None in (self.monolith, self.service):
+            raise ValueError("one side alone has nothing to be compared with. Say what to `expect`.")
+        return self
