@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Row, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dual_write.database import redacted
 from flags import revision
 from flags.side import Side
+from migration import audit
 from migration.control_engine import READ_ONLY, control_engine, sqlite_file
 from migration.errors import ControlError
 from migration.schema import tables
@@ -140,14 +141,13 @@ class Control:
     ) -> None:
         """Remember who changed what; only the fields that differ are kept."""
         changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-        connection.execute(
-            insert(tables.audit).values(
-                at=self.now(connection),
-                who=who,
-                what=what,
-                before={key: before.get(key) for key in changed},
-                after={key: after.get(key) for key in changed},
-            )
+        audit.append(
+            connection,
+            self.now(connection),
+            who,
+            what,
+            {key: before.get(key) for key in changed},
+            {key: after.get(key) for key in changed},
         )
 
 

@@ -24,6 +24,7 @@ ROOMS = {
     "runbook": "journey",
     "override": "override",
     "flags": "flags",
+    "audit": "audit",
     "demo": "demo",
 }
 """Each command by the module of this package that registers it, in the order of the help."""

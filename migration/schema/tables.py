@@ -164,4 +164,6 @@ audit = Table(
     Column("what", Text, nullable=False),
     Column("before", JSON, nullable=False),
     Column("after", JSON, nullable=False),
+    # Binds the entry to all before it (`migration.audit`)
+    Column("hash", Text, nullable=False, server_default=""),
 )
