@@ -20,7 +20,8 @@ from dual_write.digest_reader import Rows, SideReader
 from dual_write.digest_texts import Text, text_of
 from dual_write.digest_types import Declared, meeting_kind
 from dual_write.errors import SchemaError
-from dual_write.mapping import Column, TableFlow
+from dual_write.mapping import Column, Part, TableFlow
+from dual_write.relation import source_relation, target_relation
 from dual_write.sqlite_rows import quote
 
 
@@ -75,6 +76,7 @@ class _Half:
 
     side: SideReader
     table: str
+    relation: str
     expressions: tuple[str, ...]
     key: tuple[str, ...]
     declared: tuple[Declared, ...]
@@ -87,7 +89,7 @@ class _Half:
         )
         mapped = list(zip(expressions, compared.columns, self.declared, strict=True))
         return Query(
-            self.side.table_sql(self.table).replace("%", "%%" if postgresql else "%"),
+            self.relation.replace("%", "%%" if postgresql else "%"),
             tuple(
                 key_column(
                     quote(name).replace("%", "%%" if postgresql else "%"),
@@ -144,6 +146,7 @@ def table_pair(
     ours = _Half(
         source,
         flow.source,
+        source_relation(flow, source.table_sql, distinct=True),
         tuple(column.expression for column in flow.columns),
         flow.source_key,
         tuple(column.source for column in columns),
@@ -151,6 +154,7 @@ def table_pair(
     theirs = _Half(
         target,
         flow.target,
+        target_relation(flow, target.table_sql),
         tuple(map(quote, names)),
         flow.target_key,
         tuple(column.target for column in columns),
@@ -188,26 +192,34 @@ def _texts(columns: Sequence[ComparedColumn], source: SideReader, target: SideRe
 
 
 def _compared(flow: TableFlow, source: SideReader, target: SideReader) -> tuple[ComparedColumn, ...]:
-    ours, theirs = source.columns(flow.source), target.columns(flow.target)
-    computed = [column for column in flow.columns if column.source is None]
-    types = dict(
-        zip(
-            (column.target for column in computed),
-            source.expressions(flow.source, [column.expression for column in computed]),
-            strict=True,
-        )
-    )
+    found: dict[str, Declared] = {}
+    for part in flow.parts or (Part(flow.source, flow.source, flow.source_key, flow.columns),):
+        # What several tables fill is judged by the first that says of which type it is.
+        for name, declared in _declared(part, source).items():
+            if name not in found or found[name].kind is Kind.DYNAMIC:
+                found[name] = declared
+    theirs = target.columns(flow.target)
 
     def compared(column: Column) -> ComparedColumn:
-        if column.source is None:
-            found = types[column.target]
-        else:
-            found = _column(ours, column.source, source.role, flow.source)
         wanted = _column(theirs, column.target, target.role, flow.target)
-        kind = meeting_kind(found, wanted, f"{flow.target}.{column.target}")
-        return ComparedColumn(column.target, kind, found, wanted, source.postgresql != target.postgresql)
+        kind = meeting_kind(found[column.target], wanted, f"{flow.target}.{column.target}")
+        across = source.postgresql != target.postgresql
+        return ComparedColumn(column.target, kind, found[column.target], wanted, across)
 
     return tuple(map(compared, flow.columns))
+
+
+def _declared(part: Part, source: SideReader) -> dict[str, Declared]:
+    """The types of what one table fills."""
+    ours = source.columns(part.table)
+    computed = [column for column in part.columns if column.source is None]
+    types = source.expressions(part.table, [column.expression for column in computed])
+    declared = {column.target: type_ for column, type_ in zip(computed, types, strict=True)}
+    return declared | {
+        column.target: _column(ours, column.source, source.role, part.table)
+        for column in part.columns
+        if column.source is not None
+    }
 
 
 def _column(columns: Mapping[str, Declared], name: str, role: str, table: str) -> Declared:
@@ -221,8 +233,11 @@ def _column(columns: Mapping[str, Declared], name: str, role: str, table: str) -
 
 
 def _collated_alike(flow: TableFlow, source: SideReader, target: SideReader) -> bool:
+    # Rows of several tables are in no index's order.
+    if flow.parts or not source.postgresql:
+        return False
     ours, theirs = source.collations(flow.source), target.collations(flow.target)
-    return source.postgresql and all(
+    return all(
         ours.get(one) == theirs.get(other)
         for one, other in zip(flow.source_key, flow.target_key, strict=True)
     )
