@@ -6,7 +6,6 @@ from typing import Protocol
 
 from flags.side import Side
 
-
 _ON_BOTH_SIDES = (
     "{!r} goes to several tables of the service, and {!r} comes from several of the monolith. "
     "Split a table on one side only."

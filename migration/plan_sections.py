@@ -162,13 +162,19 @@ class ColumnRule(Section):
 
 
 class Table(Section):
-    """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves."""
+    """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves.
+
+    Several may share a table on one side: then each holds the rows that meet its ``where``, or some of the
+    columns; with ``optional`` no row where all these columns would be NULL.
+    """
 
     monolith: Name
     service: Name
     columns: dict[Name, ColumnRule] = Field(default_factory=dict)
     drop: tuple[Name, ...] = ()
     reverse: dict[Name, Name] = Field(default_factory=dict)
+    where: Name | None = None
+    optional: bool = False
     follow: bool = False
     triggers: Literal["suppress", "fire"] = "suppress"
 
@@ -187,6 +193,8 @@ class Table(Section):
             columns={name: rule.model_dump(exclude_none=True) for name, rule in self.columns.items()},
             drop=self.drop,
             reverse=self.reverse,
+            where=self.where or "",
+            optional=self.optional,
             follow=self.follow,
             triggers=self.triggers,
         )
