@@ -219,8 +219,8 @@ def test_i2_every_history_of_a_split_ends_equal(pair: Pair, split: Split) -> Non
     run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it untyped
         lambda: History(pair, split, mappings),
         settings=settings(
-            max_examples=3,
-            stateful_step_count=15,
+            max_examples=2,
+            stateful_step_count=20,
             deadline=None,
             derandomize=True,
             report_multiple_bugs=False,
