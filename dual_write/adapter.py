@@ -164,8 +164,11 @@ class Adapter(ABC):
         """The table's own columns that can be written to. Empty when there is no such table."""
 
     @abstractmethod
-    def reader(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName] | None) -> Reader:
-        """``wanted``: the target's types when it runs the same engine, to which the source then casts."""
+    def reader(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None) -> Reader:
+        """``wanted``: the target's types when it runs the same engine, to which the source then casts.
+
+        None stands for a column that is not cast.
+        """
 
     @abstractmethod
     def writer(self, session: Session, flow: TableFlow) -> Writer: ...

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
+from dual_write.computing import written
 from dual_write.convert import Converter, converter
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
@@ -43,7 +44,11 @@ def carrier(
             f"table {flow.target!r}: its key column {missing[0]!r} is not mapped; map it in the plan"
         )
     writer = target.writer(target_session, flow)
-    wanted = writer.types if source.engine == target.engine else None
+    wanted = (
+        [None if column.python else type_ for column, type_ in zip(flow.columns, writer.types, strict=True)]
+        if source.engine == target.engine
+        else None
+    )
     reader = source.reader(source_session, flow, wanted)
     between = (source.engine, target.engine)
     return Carrier(
@@ -51,8 +56,10 @@ def carrier(
         reader,
         writer,
         [
-            converter(between[0], own, between[1], to, f"{flow.target}.{column}")
-            for own, to, column in zip(reader.types, writer.types, columns, strict=True)
+            written(column.python, target.engine)
+            if column.python
+            else converter(between[0], own, between[1], to, f"{flow.target}.{column.target}")
+            for own, to, column in zip(reader.types, writer.types, flow.columns, strict=True)
         ],
         [
             converter(between[0], own, between[1], to, f"{flow.target}.{column}")

@@ -169,6 +169,7 @@ class Streamed:
         columns = self._pair.columns
         while True:
             source, target = self._pair.read(partial(_rows, within, self._rows))
+            source = self._pair.computed(source)
             more = [rows for rows in (source, target) if len(rows) == self._rows]
             if columns.alike(source, target):
                 yield Chunk(len(source), ())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from dual_write.canonical import Kind
+from dual_write.computing import computed
+from dual_write.convert import Converter
 from dual_write.digest_columns import (
     ComparedColumn,
     ComparedColumns,
@@ -18,8 +20,8 @@ from dual_write.digest_keys import Key, key_column
 from dual_write.digest_query import Query, Statement
 from dual_write.digest_reader import Rows, SideReader
 from dual_write.digest_texts import Text, text_of
-from dual_write.digest_types import Declared, meeting_kind
-from dual_write.errors import SchemaError
+from dual_write.digest_types import COMPUTED, Declared, meeting_kind
+from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import Column, Part, TableFlow
 from dual_write.relation import source_relation, target_relation
 from dual_write.sqlite_rows import quote
@@ -30,7 +32,8 @@ class TablePair:
     """A flow with its columns' kinds and a reader and a query for each side.
 
     ``pushed_down``: both servers can digest the rows by themselves. ``texts``: how each column is told by
-    text on both sides; empty unless every one is.
+    text on both sides; empty unless every one is. ``functions`` compute the source's columns at their
+    positions.
     """
 
     flow: TableFlow
@@ -41,6 +44,25 @@ class TablePair:
     target_query: Query
     pushed_down: bool
     texts: tuple[Text, ...]
+    functions: Mapping[int, Converter]
+
+    def computed(self, source: Rows) -> Rows:
+        """The source's rows with what functions make of them. Raises CheckFailed where one fails."""
+        if not self.functions:
+            return source
+        try:
+            return [
+                tuple(
+                    self.functions[at](value) if at in self.functions and value is not None else value
+                    for at, value in enumerate(row)
+                )
+                for row in source
+            ]
+        except ValueError as error:
+            raise CheckFailed(
+                f"table {self.flow.target!r}: {error}, so it cannot be compared; mend the row or the "
+                "function (`strangler status` shows parked keys), and check again"
+            ) from error
 
     def ask(self, statement: Callable[[Query], Statement]) -> tuple[Future[Rows], Future[Rows]]:
         """The same question to both sides at once."""
@@ -60,7 +82,7 @@ class TablePair:
         for start in range(0, len(keys), together):
             some = keys[start : start + together]
             source, target = self.read(partial(_by_key, some))
-            ours = {self.columns.key_of(row): row for row in source}
+            ours = {self.columns.key_of(row): row for row in self.computed(source)}
             theirs = {self.columns.key_of(row): row for row in target}
             found |= {key: (ours.get(key), theirs.get(key)) for key in some}
         return found
@@ -134,7 +156,10 @@ def table_pair(
     names = tuple(column.target for column in flow.columns)
     encoding = source.digests_as if push_down else None
     pushed_down = (
-        encoding is not None and encoding == target.digests_as and all(column.hashable for column in columns)
+        encoding is not None
+        and encoding == target.digests_as
+        and all(column.hashable for column in columns)
+        and not flow.computed
     )
     compared = _Compared(
         columns,
@@ -173,7 +198,8 @@ def table_pair(
         ours.query(compared),
         theirs.query(compared),
         pushed_down,
-        _texts(columns, source, target),
+        () if flow.computed else _texts(columns, source, target),
+        {at: computed(column.python) for at, column in enumerate(flow.columns) if column.python},
     )
 
 
@@ -215,11 +241,15 @@ def _declared(part: Part, source: SideReader) -> dict[str, Declared]:
     computed = [column for column in part.columns if column.source is None]
     types = source.expressions(part.table, [column.expression for column in computed])
     declared = {column.target: type_ for column, type_ in zip(computed, types, strict=True)}
-    return declared | {
-        column.target: _column(ours, column.source, source.role, part.table)
-        for column in part.columns
-        if column.source is not None
-    }
+    return (
+        declared
+        | {
+            column.target: _column(ours, column.source, source.role, part.table)
+            for column in part.columns
+            if column.source is not None
+        }
+        | {column.target: Declared(COMPUTED, Kind.DYNAMIC) for column in part.columns if column.python}
+    )
 
 
 def _column(columns: Mapping[str, Declared], name: str, role: str, table: str) -> Declared:

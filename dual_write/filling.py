@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from dual_write.computing import arguments
 from dual_write.errors import SchemaError
 from dual_write.mapping import Column, quote
 
 Rule = str | Mapping[str, Any]
-"""What fills a service column: a monolith column's name, or one of {"column", "cast"}, {"sql"}, {"value"}."""
+"""What fills a service column: a monolith column's name, or one of {"column", "cast"}, {"sql"}, {"value"},
+{"python", "columns"}."""
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _WORD = re.compile(r'"((?:[^"]|"")+)"|(\w+)')
@@ -24,7 +26,7 @@ class TableSpec:
     service: str = ""
     columns: Mapping[str, Rule] = field(default_factory=dict)
     drop: Sequence[str] = ()
-    reverse: Mapping[str, str] = field(default_factory=dict)
+    reverse: Mapping[str, Rule] = field(default_factory=dict)
     where: str = ""
     optional: bool = False
     follow: bool = False
@@ -43,11 +45,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A column that one entry of the plan fills; ``said``: in so many words, not just by its name."""
+    """A column that one entry of the plan fills; ``said``: in so many words, not just by its name.
+
+    ``blind``: SQL cannot tell from the source's row whether it will be NULL, as of a constant.
+    """
 
     column: Column
     said: bool
-    constant: bool = False
+    blind: bool = False
 
 
 def forward(spec: TableSpec, source: Table, target: Table, dialect: str) -> dict[str, Filled]:
@@ -59,14 +64,15 @@ def forward(spec: TableSpec, source: Table, target: Table, dialect: str) -> dict
         if rule is None and name in source.columns and name not in spec.drop:
             rule = name
         if rule is not None:
-            filled[name] = Filled(
-                _column(name, rule, source, dialect), said, isinstance(rule, Mapping) and "value" in rule
-            )
+            blind = isinstance(rule, Mapping) and ("value" in rule or "python" in rule)
+            filled[name] = Filled(_column(name, rule, source, dialect, "columns"), said, blind)
     return filled
 
 
-def backward(spec: TableSpec, source: Table, target: Table, there: Mapping[str, Filled]) -> dict[str, Filled]:
-    """What the service's row fills of the monolith's."""
+def backward(
+    spec: TableSpec, source: Table, target: Table, there: Mapping[str, Filled], dialect: str
+) -> dict[str, Filled]:
+    """What the service's row fills of the monolith's. A text under ``reverse`` is SQL."""
     carried = {
         filled.column.source: filled.column.target
         for filled in there.values()
@@ -74,10 +80,10 @@ def backward(spec: TableSpec, source: Table, target: Table, there: Mapping[str, 
     }
     columns: dict[str, Filled] = {}
     for name in source.columns:
-        if (expression := spec.reverse.get(name)) is not None:
-            bare = expression in target.columns
-            sql = quote(expression) if bare else f"({expression})"
-            columns[name] = Filled(Column(name, sql, expression if bare else None), said=True)
+        if (rule := spec.reverse.get(name)) is not None:
+            if isinstance(rule, str) and rule not in target.columns:
+                rule = {"sql": rule}
+            columns[name] = Filled(_column(name, rule, target, dialect, "reverse"), said=True)
         elif name in carried:
             columns[name] = Filled(Column(name, quote(carried[name]), carried[name]), said=False)
     return columns
@@ -134,9 +140,7 @@ def unfilled(
 
 def present(filled: Mapping[str, Filled], key: Sequence[str], table: str) -> str:
     """The condition under which an optional row has anything to say. Raises SchemaError when it never has."""
-    values = [
-        each.column.expression for name, each in filled.items() if name not in key and not each.constant
-    ]
+    values = [each.column.expression for name, each in filled.items() if name not in key and not each.blind]
     if not values:
         raise SchemaError(f"table {table!r} is `optional`, but no column besides its key could be missing.")
     return " OR ".join(f"{value} IS NOT NULL" for value in values)
@@ -159,20 +163,26 @@ def near_to(name: str, names: Sequence[str]) -> str | None:
     return next(iter(get_close_matches(name, names, 1)), None)
 
 
-def _column(name: str, rule: Rule, source: Table, dialect: str) -> Column:
+def _column(name: str, rule: Rule, source: Table, dialect: str, where: str) -> Column:
     if isinstance(rule, str):
         rule = {"column": rule}
     match {key: value for key, value in rule.items() if value is not None}:
         case {"column": str(column), "cast": str(cast)}:
-            return Column(name, f"CAST({quote(known(column, source, 'columns'))} AS {cast})", None)
+            return Column(name, f"CAST({quote(known(column, source, where))} AS {cast})", None)
         case {"column": str(column)}:
-            return Column(name, quote(known(column, source, "columns")), column)
+            return Column(name, quote(known(column, source, where)), column)
         case {"sql": str(expression)}:
             return Column(name, f"({expression})", None)
         case {"value": value}:
             return Column(name, _literal(value, dialect), None)
+        case {"python": str(reference), "columns": names}:
+            given = arguments([known(column, source, where) for column in names], dialect)
+            return Column(name, given, None, reference)
         case _:
-            raise SchemaError(f"column {name!r}: give a column's name, or one of `column`, `sql` and `value`")
+            raise SchemaError(
+                f"column {name!r}: give a column's name, or one of `column`, `sql` and `value`, "
+                "or `python` with its `columns`"
+            )
 
 
 def _literal(value: object, dialect: str) -> str:

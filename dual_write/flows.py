@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dual_write.errors import SchemaError
 from dual_write.mapping import Column, Part, TableFlow, TableMapping, quote
 from flags.side import Side
 
@@ -53,6 +54,12 @@ def _gathered(group: Sequence[TableMapping], to: Side) -> TableFlow:
 
 
 def _over(flow: TableFlow, parts: tuple[Part, ...], *, union: bool = False, owned: str = "") -> TableFlow:
-    names = dict.fromkeys(column.target for part in parts for column in part.columns)
-    columns = tuple(Column(name, quote(name), name) for name in names)
+    functions: dict[str, str] = {}
+    for column in (column for part in parts for column in part.columns):
+        if functions.setdefault(column.target, column.python) != column.python and union:
+            raise SchemaError(
+                f"column {column.target!r} of table {flow.target!r} is computed by a function in one entry "
+                "and otherwise in another; give every entry the same `python`, or none"
+            )
+    columns = tuple(Column(name, quote(name), name, python) for name, python in functions.items())
     return replace(flow, source_key=flow.target_key, columns=columns, parts=parts, union=union, owned=owned)

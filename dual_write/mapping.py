@@ -11,12 +11,14 @@ class Column:
     """A target column and the SQL expression over the source row that fills it.
 
     ``expression`` is evaluated by the source database; ``source`` names the source column when the
-    expression is nothing but that column, which is what makes it reversible.
+    expression is nothing but that column, which is what makes it reversible. With ``python``, a reference
+    ``module:name``, the expression gives the arguments of that function (see ``computing``).
     """
 
     target: str
     expression: str
     source: str | None
+    python: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class TableFlow:
     def name(self) -> str:
         """Tells the flow from the others of its stream."""
         return next(iter(self.lanes))
+
+    @property
+    def computed(self) -> bool:
+        """Whether rows have to pass through functions of Python."""
+        return any(column.python for column in self.columns)
 
     @property
     def joined(self) -> bool:

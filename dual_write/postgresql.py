@@ -180,7 +180,7 @@ class PostgreSQL(PostgreSQLLog):
         return writable_columns(session, table)
 
     def reader(
-        self, session: Session, flow: TableFlow, wanted: Sequence[TypeName] | None
+        self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None
     ) -> PostgreSQLReader:
         return PostgreSQLReader(session, flow, wanted)
 
@@ -188,8 +188,8 @@ class PostgreSQL(PostgreSQLLog):
         return PostgreSQLWriter(session, flow)
 
     def copier(self, stream: str, flow: TableFlow, reader: Reader, writer: Writer) -> PostgreSQLCopier | None:
-        if flow.union:
-            return None  # rows that two of its tables hold are told apart one by one
+        if flow.union or flow.computed:
+            return None  # rows that two tables hold are told apart one by one; functions take one row
         return PostgreSQLCopier(
             stream, list(flow.lanes), cast("PostgreSQLReader", reader), cast("PostgreSQLWriter", writer)
         )

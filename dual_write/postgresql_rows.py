@@ -89,7 +89,7 @@ def _keyed(row: Row) -> tuple[str, Row]:
 class PostgreSQLReader(Reader):
     """Rows as text. The source casts to the target's types where both are PostgreSQL."""
 
-    def __init__(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName] | None) -> None:
+    def __init__(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None) -> None:
         self._table = source_relation(flow, table_name)
         self._tables = [table_name(part.table) for part in flow.parts] or [self._table]
         self._plain = flow.source
@@ -111,7 +111,7 @@ class PostgreSQLReader(Reader):
         self._selected = f"SELECT {times}, {self._key}, {selected} FROM {self._table}"
 
     def _typed(
-        self, session: PostgreSQLSession, expressions: Sequence[str], wanted: Sequence[TypeName] | None
+        self, session: PostgreSQLSession, expressions: Sequence[str], wanted: Sequence[TypeName | None] | None
     ) -> list[str]:
         try:
             with session.savepoint():
@@ -121,7 +121,7 @@ class PostgreSQLReader(Reader):
                     return list(expressions)
                 casts = [
                     expression
-                    if own.base == to.base or not to.cast.startswith("pg_catalog.")
+                    if to is None or own.base == to.base or not to.cast.startswith("pg_catalog.")
                     else f"({expression})::{to.cast}"
                     for expression, own, to in zip(expressions, self.types, wanted, strict=True)
                 ]

@@ -95,7 +95,7 @@ def _entry(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> _E
             "Map each key column to one key column, without cast or expression."
         )
     service_key = {source_name: name for name, source_name in own.items()}
-    back = {} if spec.follow else filling.backward(spec, source, target, there)
+    back = {} if spec.follow else filling.backward(spec, source, target, there, service.dialect.name)
     return _Entry(spec, source, target, tuple((name, service_key[name]) for name in source.key), there, back)
 
 

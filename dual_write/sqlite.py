@@ -227,7 +227,7 @@ class SQLite(Adapter):
         self,
         session: Session,
         flow: TableFlow,
-        wanted: Sequence[TypeName] | None,  # noqa: ARG002 - values keep their types; the target's affinity converts
+        wanted: Sequence[TypeName | None] | None,  # noqa: ARG002 - values keep their types; the target's affinity converts
     ) -> SQLiteReader:
         return SQLiteReader(session, flow)
 
