@@ -39,7 +39,7 @@ def load(reference: str) -> Function:
             f"module {module!r} of the plan's {reference!r} cannot be imported ({error.name or module!r} is "
             "missing); install it beside strangler, or name its directory in PYTHONPATH"
         ) from error
-    function = getattr(found, name, None)
+    function: Function | None = getattr(found, name, None)
     if not callable(function):
         near = get_close_matches(name, dir(found), 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

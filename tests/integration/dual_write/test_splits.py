@@ -389,3 +389,28 @@ def test_what_differs_is_found_and_mended_towards_the_parts_and_from_them(
         assert not apply_repair(target, compared, plan).failed
         assert_alike(pair, mappings, to)
         assert_alike(pair, mappings, to.other)
+
+
+def test_keys_that_tables_draw_from_one_sequence_go_on_behind_the_other_sides(postgresql_pair: Pair) -> None:
+    pair = postgresql_pair
+    pair.monolith.run("CREATE TABLE documents (id SERIAL PRIMARY KEY, kind TEXT NOT NULL, body TEXT)")
+    pair.service.run(
+        *INVOICES_AND_RECEIPTS,
+        "CREATE SEQUENCE document_id OWNED BY invoices.id",
+        "ALTER TABLE invoices ALTER id SET DEFAULT nextval('document_id')",
+        "ALTER TABLE receipts ALTER id SET DEFAULT nextval('document_id')",
+    )
+    mappings = resolve(ROWS, pair.monolith.engine, pair.service.engine)
+    insert = "INSERT INTO {} VALUES (DEFAULT, {})"
+    pair.monolith.run(
+        *[insert.format("documents", f"'{kind}', 'a'") for kind in ("invoice", "receipt", "receipt")]
+    )
+    replication = pair.started(*mappings)
+    switch(replication, Side.SERVICE, 2)
+    pair.service.run(insert.format("receipts", "'b'"), insert.format("invoices", "'b'"))
+    assert pair.rows(Side.SERVICE, "receipts") == [(2, "a"), (3, "a"), (4, "b")]
+    switch(replication, Side.MONOLITH, 3)
+    pair.monolith.run(insert.format("documents", "'receipt', 'c'"))
+    settle(replication)
+    assert pair.rows(Side.SERVICE, "receipts")[-1] == (6, "c")
+    assert_alike(pair, mappings, Side.SERVICE)
