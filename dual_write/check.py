@@ -22,7 +22,7 @@ from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import TableFlow
 
 Progress = Callable[[str, int, int], None]
-"""Called with the source table, the rows compared so far, and about how many there are."""
+"""Called with the flow's name, the rows compared so far, and about how many there are."""
 
 # So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
 _SUSPECTS = 5_000
@@ -173,7 +173,7 @@ def _walk(
         rows += chunk.rows
         suspects += chunk.suspects
         if order.progress:
-            order.progress(pair.flow.source, rows, max(expected, rows))
+            order.progress(pair.flow.name, rows, max(expected, rows))
         if len(suspects) >= together:
             judge()
             if room is not None and len(findings) >= room:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from dual_write.flows import flows
 from dual_write.mapping import TableMapping
@@ -44,6 +45,11 @@ def facts(
             yield tables[0], _conditions(about, mappings, shared or Side.MONOLITH)
         if shared is not None:
             yield from ((tables[0], fact) for fact in _keys(engines[shared.other], mappings, shared))
+    elif shared is not None:
+        needed = _needed(engines[shared], mappings[0].table(shared))
+        for table, mapping in list(zip(tables, mappings, strict=True))[1:]:
+            if lacking := sorted(needed & _filled(mapping, shared) - {*mapping.key(shared)}):
+                yield table, _maybe_absent(mapping, shared, lacking)
 
 
 def _way_back(mapping: TableMapping, lost: Sequence[str]) -> Fact:
@@ -66,8 +72,33 @@ def _way_back(mapping: TableMapping, lost: Sequence[str]) -> Fact:
     return Fact("can be carried, and back")
 
 
+def _maybe_absent(mapping: TableMapping, shared: Side, lacking: Sequence[str]) -> Fact:
+    whole, part = mapping.table(shared), mapping.table(shared.other)
+    return Fact(
+        f"{', '.join(lacking)} of {whole!r} may not be NULL, and comes from {part!r}: a row without one "
+        f"there cannot be carried to {whole!r}, and is parked",
+        good=False,
+        remedy=f"See that the {shared.other} writes both in one transaction, or let the column be NULL.",
+    )
+
+
+def _filled(mapping: TableMapping, side: Side) -> set[str]:
+    columns = mapping.forward if side is Side.SERVICE else mapping.backward or ()
+    return {column.target for column in columns}
+
+
+def _needed(engine: sa.Engine, table: str) -> set[str]:
+    return {column["name"] for column in _described(engine, table) if not column["nullable"]}
+
+
+def _described(engine: sa.Engine, table: str) -> Sequence[ReflectedColumn]:
+    schema, dot, name = table.partition(".")
+    within = (name, schema) if dot and engine.dialect.name == "postgresql" else (table, None)
+    return sa.inspect(engine).get_columns(*within)
+
+
 def _columns(monolith: sa.Engine, table: str) -> set[str]:
-    return {column["name"] for column in sa.inspect(monolith).get_columns(table)}
+    return {column["name"] for column in _described(monolith, table)}
 
 
 def _conditions(engine: sa.Engine, mappings: Sequence[TableMapping], side: Side) -> Fact:
@@ -128,7 +159,7 @@ def _numbers(engine: sa.Engine, mapping: TableMapping, side: Side) -> bool:
     """Whether the database itself gives the table's rows their keys."""
     table, key = mapping.table(side), mapping.key(side)
     if engine.dialect.name == "sqlite":
-        types = {column["name"]: str(column["type"]) for column in sa.inspect(engine).get_columns(table)}
+        types = {column["name"]: str(column["type"]) for column in _described(engine, table)}
         return len(key) == 1 and types[key[0]].upper() == "INTEGER"
     return any(
         _asked(engine, "SELECT pg_get_serial_sequence(:table, :name)", table=table_name(table), name=name)

@@ -114,6 +114,18 @@ def test_a_way_back_without_the_column_that_tells_rows_apart_is_none(
     ]
 
 
+def test_a_column_that_must_be_filled_and_may_lack_its_row_is_a_warning(
+    engines: tuple[sa.Engine, sa.Engine],
+) -> None:
+    monolith, service = engines
+    run(monolith, "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, street TEXT NOT NULL)")
+    run(service, "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
+    run(service, "CREATE TABLE addresses (customer_id INTEGER PRIMARY KEY, street TEXT)")
+    [fact] = [fact for fact in said(engines, COLUMNS) if not fact.good]
+    assert fact.text.startswith("street of 'customers' may not be NULL, and comes from 'addresses'")
+    assert not fact.fatal
+
+
 def test_of_a_row_in_two_tables_it_is_told_once_what_it_lacks(engines: tuple[sa.Engine, sa.Engine]) -> None:
     monolith, service = engines
     run(monolith, "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, street TEXT, rank TEXT)")

@@ -1,6 +1,7 @@
 """A whole switch there and back for a table that the service keeps as two, while clients write."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ from dual_write.flows import flows
 from flags.side import Side
 from migration.checking import check_phase
 from migration.plan import Plan
+from migration.rechecking import recheck
 from migration.relaying import directions
 from migration.stages import Stage
 from migration.wiring import Wiring
 
 PHASE = "customers"
+ADDRESSES = "customer_id INTEGER PRIMARY KEY REFERENCES customers, street TEXT, city TEXT"
 TABLES = {
     Side.MONOLITH: ["CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, street TEXT, city TEXT)"],
     Side.SERVICE: [
         "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)",
-        "CREATE TABLE addresses "
-        "(customer_id INTEGER PRIMARY KEY REFERENCES customers, street TEXT, city TEXT)",
+        f"CREATE TABLE addresses ({ADDRESSES})",
     ],
 }
 WRITES = {
@@ -147,6 +149,25 @@ def wiring(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wiring]:
 def rows(engine: Any, side: Side) -> set[tuple[Any, ...]]:
     with engine.connect() as connection:
         return {tuple(row) for row in connection.exec_driver_sql(READ[side])}
+
+
+def test_the_check_at_the_fence_sees_each_part(wiring: Wiring) -> None:
+    assert wiring.controller.sync(PHASE, lambda _: None, lambda: False)
+    with wiring.replicating(PHASE) as replication, wiring.engines(PHASE, Side.SERVICE) as engines:
+        monolith, service = engines
+        with monolith.begin() as connection:
+            for number in (1, 2, 3):
+                connection.exec_driver_sql(WRITES[Side.MONOLITH][0].format(number))
+        assert replication.settle(Side.SERVICE, 10)
+        replication.unguard(Side.SERVICE, 5.0)
+        with service.begin() as connection:
+            connection.exec_driver_sql("UPDATE addresses SET city = 'elsewhere' WHERE customer_id = 2")
+            connection.exec_driver_sql("DELETE FROM addresses WHERE customer_id = 3")
+        with recheck(replication, monolith, service, Side.SERVICE) as differing:
+            assert sorted(differing(time.monotonic() + 10)) == [
+                "addresses [2] is different",
+                "addresses [3] is missing",
+            ]
 
 
 def test_i2_a_split_table_goes_live_and_comes_back_under_writes(wiring: Wiring) -> None:
