@@ -103,6 +103,28 @@ def test_a_group_comes_back_whole_or_not_at_all() -> None:
         flows([CUSTOMERS, lost], Side.MONOLITH)
 
 
+def test_a_function_fills_a_column_in_every_table_of_a_union_or_in_none() -> None:
+    first, second = (
+        TableMapping(
+            each.monolith,
+            each.service,
+            each.monolith_key,
+            each.service_key,
+            each.forward,
+            (*bare(id="id"), Column("kind", "json_array()", None, function)),
+            where=each.where,
+        )
+        for each, function in ((INVOICES, "kinds:of"), (RECEIPTS, ""))
+    )
+    with pytest.raises(
+        SchemaError, match="'kind' of table 'documents' is computed by a function in one entry"
+    ):
+        flows([first, second], Side.MONOLITH)
+    [back] = flows([first, first], Side.MONOLITH)
+    assert back.computed
+    assert [column.python for column in back.columns] == ["", "kinds:of"]
+
+
 def test_a_change_takes_every_lane_of_its_table() -> None:
     changes = [Change(0, 1, "a", "[1]"), Change(0, 2, "b", "[1]")]
     assert [(each.table, each.id) for each in routed(changes, {"a": ["a > x", "a > y"]})] == [
