@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dual_write import inbox as inboxes
 from dual_write import parking
 from dual_write.channel import Channel
+from dual_write.flows import table_of
+from dual_write.parking import Parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def accounts(channels: Sequence[Channel]) -> Accounts:
         name = channel.stream.name
         with channel.target.reading(snapshot=True) as session:
             inbox = inboxes.read(channel.target, session, name)
-            aside = sum(entry.entries for entry in parking.read(channel.target, session, name))
+            aside = _entries(parking.read(channel.target, session, name))
         with channel.source.reading(snapshot=True) as session:
             [(logged,)] = session.execute(
                 "SELECT (SELECT coalesce(sum(purged), 0) "
@@ -64,3 +66,12 @@ def accounts(channels: Sequence[Channel]) -> Accounts:
         pending += waiting
         parked += aside
     return Accounts(captured, applied, pending, parked)
+
+
+def _entries(parked: Sequence[Parked]) -> int:
+    """The log's entries behind parked keys, each once: a table that feeds several targets has one log."""
+    entries: dict[tuple[str, str], int] = {}
+    for each in parked:
+        row = table_of(each.table), each.key
+        entries[row] = max(entries.get(row, 0), each.entries)
+    return sum(entries.values())

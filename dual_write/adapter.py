@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from dual_write.mapping import TableFlow
 from dual_write.rows import Copier, Reader, Session, TypeName, Writer
 
 
@@ -163,23 +164,19 @@ class Adapter(ABC):
         """The table's own columns that can be written to. Empty when there is no such table."""
 
     @abstractmethod
-    def reader(
-        self,
-        session: Session,
-        table: str,
-        key: Sequence[str],
-        expressions: Sequence[str],
-        wanted: Sequence[TypeName] | None,
-    ) -> Reader:
-        """``wanted``: the target's types when it runs the same engine, to which the source then casts."""
+    def reader(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None) -> Reader:
+        """``wanted``: the target's types when it runs the same engine, to which the source then casts.
+
+        None stands for a column that is not cast.
+        """
 
     @abstractmethod
-    def writer(self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]) -> Writer: ...
+    def writer(self, session: Session, flow: TableFlow) -> Writer: ...
 
-    def copier(self, stream: str, table: str, reader: Reader, writer: Writer) -> Copier | None:  # noqa: ARG002
+    def copier(self, stream: str, flow: TableFlow, reader: Reader, writer: Writer) -> Copier | None:  # noqa: ARG002
         """For copying from ``reader`` to ``writer``, both of this engine; None when rows have to do.
 
-        ``stream`` and ``table`` name the versions that win over what is copied.
+        ``stream`` and the flow's lanes name the versions that win over what is copied.
         """
         return None
 

@@ -1,7 +1,7 @@
 """Apply: one batch of changed keys written to the target, inside a transaction that the caller holds."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dual_write.adapter import Adapter, Change
@@ -15,7 +15,10 @@ WHOLE_TABLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One key to bring up to date: the newest sequence that touched it, and how many entries that was."""
+    """One key to bring up to date: the newest sequence that touched it, and how many entries that was.
+
+    ``table`` is the lane by which its changes come.
+    """
 
     table: str
     key: str
@@ -41,6 +44,13 @@ def gather(changes: Iterable[Change], retried: Iterable[Parked]) -> list[Work]:
         known = found.get(name, Work(*name, 0, 0))
         found[name] = Work(*name, max(known.seq, change.id), known.entries + 1)
     return list(found.values())
+
+
+def routed(changes: Iterable[Change], lanes: Mapping[str, Sequence[str]]) -> Iterator[Change]:
+    """Each change once for every lane that its table feeds."""
+    for change in changes:
+        for lane in lanes.get(change.table, (change.table,)):
+            yield change if lane == change.table else replace(change, table=lane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,7 @@ class Applier:
             return
         deleted = operation.kind == "delete"
         entries = [(work.key, work.seq, deleted) for work in operation.works]
-        fresh = self._target.claim(session, self._stream, carrier.flow.source, epoch, entries)
+        fresh = self._target.claim(session, self._stream, operation.works[0].table, epoch, entries)
         chosen = [
             value for work, value in zip(operation.works, operation.values, strict=True) if work.key in fresh
         ]

@@ -48,7 +48,7 @@ class Backfill:
 
     def run(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:
         """Copy what is missing; True when complete, False when stopped. Raises FencedError when closed."""
-        return all(self._table(carrier, progress, stop) for carrier in self._channel.carriers.values())
+        return all(self._table(carrier, progress, stop) for carrier in self._channel.ordered)
 
     def complete(self) -> bool:
         with self._channel.target.reading() as session:
@@ -58,7 +58,7 @@ class Backfill:
             )
 
     def _tables(self) -> Sequence[str]:
-        return [captured.table for captured in self._channel.stream.captured()]
+        return [flow.name for flow in self._channel.stream.flows()]
 
     def _table(
         self, carrier: Carrier, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]
@@ -71,29 +71,29 @@ class Backfill:
                 return False
             checkpoint = self._chunk(carrier, checkpoint)
             total = max(total, checkpoint.copied)
-            progress(BackfillProgress(carrier.flow.source, checkpoint.copied, total, checkpoint.done))
+            progress(BackfillProgress(carrier.flow.name, checkpoint.copied, total, checkpoint.done))
         return True
 
     def _start(self, carrier: Carrier) -> Checkpoint:
         with self._channel.target.writing() as session:
             inboxes.require_open(self._lock(session), self._name)
-            found = self._read(session, carrier.flow.source)
+            found = self._read(session, carrier.flow.name)
             if found is None:
                 found = Checkpoint(None, 0, not carrier.writer.empty(session), done=False)
-                self._write(session, carrier.flow.source, found)
+                self._write(session, carrier.flow.name, found)
             return found
 
     def _chunk(self, carrier: Carrier, checkpoint: Checkpoint) -> Checkpoint:
         source, target, flow = self._channel.source, self._channel.target, carrier.flow
         if source.engine == target.engine:
-            copier = target.copier(self._name, flow.source, carrier.reader, carrier.writer)
+            copier = target.copier(self._name, flow, carrier.reader, carrier.writer)
             if copier is not None:
                 return self._copied(carrier, checkpoint, copier)
         with source.reading() as here:
             rows = carrier.reader.chunk(here, checkpoint.after, _CHUNK)
         following = _following(checkpoint, len(rows), rows[-1][0] if len(rows) == _CHUNK else None)
         with target.writing() as there:
-            if (overtaken := self._overtaken(there, flow.source, checkpoint)) is not None:
+            if (overtaken := self._overtaken(there, flow.name, checkpoint)) is not None:
                 return overtaken
             self._rows(there, carrier, rows)
             self._finish(there, carrier, following)
@@ -103,7 +103,7 @@ class Backfill:
         source, target, flow = self._channel.source, self._channel.target, carrier.flow
         with source.reading() as here, target.writing() as there:
             fetched = copier.fetch(here, there, checkpoint.after)
-            if (overtaken := self._overtaken(there, flow.source, checkpoint)) is not None:
+            if (overtaken := self._overtaken(there, flow.name, checkpoint)) is not None:
                 return overtaken
             try:
                 with there.savepoint(), self._replicating(there, carrier):
@@ -118,8 +118,9 @@ class Backfill:
 
     def _rows(self, session: Session, carrier: Carrier, rows: Sequence[tuple[str, Row]]) -> None:
         """Write rows that have no version; those that the target does not take are parked."""
-        channel, table = self._channel, carrier.flow.source
-        versioned = channel.target.versioned(session, self._name, table, [key for key, _ in rows])
+        keys, versioned = [key for key, _ in rows], set[str]()
+        for lane in carrier.flow.lanes:
+            versioned |= self._channel.target.versioned(session, self._name, lane, keys)
         with self._replicating(session, carrier):
             for part in (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)):
                 self._part(session, carrier, [(key, row) for key, row in part if key not in versioned])
@@ -137,7 +138,7 @@ class Backfill:
                     self._part(session, carrier, [row])
                 return
             # No log entry stands for the row: it is parked with none, and tried again with the others.
-            parked = parking.again(carrier.flow.source, rows[0][0], 0, 0, None, error, time.time())
+            parked = parking.again(carrier.flow.name, rows[0][0], 0, 0, None, error, time.time())
             parking.park(self._channel.target, session, self._name, [parked])
 
     def _replicating(self, session: Session, carrier: Carrier) -> AbstractContextManager[None]:
@@ -156,7 +157,7 @@ class Backfill:
         if checkpoint.done and checkpoint.stale:
             with self._replicating(session, carrier):
                 self._channel.sweep(session, carrier)
-        self._write(session, carrier.flow.source, checkpoint)
+        self._write(session, carrier.flow.name, checkpoint)
 
     def _lock(self, session: Session) -> inboxes.Inbox:
         return inboxes.read(self._channel.target, session, self._name, lock=True)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
+from dual_write.computing import written
 from dual_write.convert import Converter, converter
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
-from dual_write.rows import Reader, Row, Session, Writer
+from dual_write.rows import AMBIGUOUS, Reader, Row, Session, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,11 @@ class Carrier:
     key_converters: Sequence[Converter]
 
     def row(self, raw: Row) -> Row:
-        """Raises ValueError for a value that cannot be carried exactly."""
+        """Raises ValueError for a row that is not the only one, or a value that cannot be carried exactly."""
+        if raw is AMBIGUOUS:
+            raise ValueError(
+                f"more than one of {', '.join(self.flow.lanes)} holds this key; delete all but one"
+            )
         return _converted(self.converters, raw)
 
     def key(self, key: str) -> Row:
@@ -38,19 +43,23 @@ def carrier(
         raise SchemaError(
             f"table {flow.target!r}: its key column {missing[0]!r} is not mapped; map it in the plan"
         )
-    writer = target.writer(target_session, flow.target, flow.target_key, columns)
-    wanted = writer.types if source.engine == target.engine else None
-    reader = source.reader(
-        source_session, flow.source, flow.source_key, [column.expression for column in flow.columns], wanted
+    writer = target.writer(target_session, flow)
+    wanted = (
+        [None if column.python else type_ for column, type_ in zip(flow.columns, writer.types, strict=True)]
+        if source.engine == target.engine
+        else None
     )
+    reader = source.reader(source_session, flow, wanted)
     between = (source.engine, target.engine)
     return Carrier(
         flow,
         reader,
         writer,
         [
-            converter(between[0], own, between[1], to, f"{flow.target}.{column}")
-            for own, to, column in zip(reader.types, writer.types, columns, strict=True)
+            written(column.python, target.engine)
+            if column.python
+            else converter(between[0], own, between[1], to, f"{flow.target}.{column.target}")
+            for own, to, column in zip(reader.types, writer.types, flow.columns, strict=True)
         ],
         [
             converter(between[0], own, between[1], to, f"{flow.target}.{column}")

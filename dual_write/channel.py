@@ -8,7 +8,7 @@ from functools import cached_property
 from dual_write import inbox as inboxes
 from dual_write import parking
 from dual_write.adapter import Adapter, Change, Position
-from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather
+from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather, routed
 from dual_write.carrier import Carrier, carrier
 from dual_write.errors import SchemaError
 from dual_write.inbox import Inbox
@@ -36,13 +36,17 @@ class Channel:
         self.target = target
 
     @cached_property
-    def carriers(self) -> dict[str, Carrier]:
-        """By source table, parents first. Raises SchemaError or MappingError."""
+    def ordered(self) -> list[Carrier]:
+        """One for each target table, parents first. Raises SchemaError or MappingError."""
         with self.source.reading() as here, self.target.reading() as there:
             flows = {flow.target: flow for flow in self.stream.flows()}
             order = parents_first(flows, self.target.references(there, list(flows)))
-            made = [carrier(flows[table], self.source, here, self.target, there) for table in order]
-        return {made_.flow.source: made_ for made_ in made}
+            return [carrier(flows[table], self.source, here, self.target, there) for table in order]
+
+    @cached_property
+    def carriers(self) -> dict[str, Carrier]:
+        """By lane, parents first. Raises as ``ordered``."""
+        return {lane: made for made in self.ordered for lane in made.flow.lanes}
 
     @cached_property
     def applier(self) -> Applier:
@@ -55,7 +59,7 @@ class Channel:
 
     def refresh(self) -> None:
         """Look at both schemas again before the next step."""
-        for cached in ("carriers", "applier"):
+        for cached in ("ordered", "carriers", "_lanes", "applier"):
             self.__dict__.pop(cached, None)
 
     def step(self, limit: int, *, beyond_horizon: bool = False, retry_all: bool = False) -> Step:
@@ -75,7 +79,7 @@ class Channel:
         with self.source.reading() as here:
             look = self.source.remaining if beyond_horizon else self.source.changes
             changes = look(here, self.stream.name, seen.position, limit)
-            works = gather(changes, due)
+            works = gather(routed(changes, self._lanes), due)
             if not works:
                 return Step(0)
             rows = self._hydrate(here, carriers, works)
@@ -90,6 +94,15 @@ class Channel:
             moved = replace(locked, position=position, passed=locked.passed + len(changes))
             inboxes.write(self.target, there, self.stream.name, moved)
         return Step(len(changes))
+
+    @cached_property
+    def _lanes(self) -> dict[str, list[str]]:
+        """The lanes that a source table's changes take."""
+        lanes: dict[str, list[str]] = {}
+        for made in self.ordered:
+            for lane, table in made.flow.lanes.items():
+                lanes.setdefault(table, []).append(lane)
+        return lanes
 
     def guarded(self) -> bool:
         """Whether every table of the source refuses client writes."""
@@ -127,9 +140,16 @@ class Channel:
         return replace(inbox, position=position, passed=inbox.passed + waiting)
 
     def sweep(self, session: Session, swept: Carrier) -> None:
-        """Delete the target's rows that the source no longer has; the inbox is locked by the caller."""
+        """Delete the target's rows that the source no longer has; the inbox is locked by the caller.
+
+        Rows that are made of several tables' are written as well: one of these tables may be empty now.
+        """
         after = None
         with self.source.reading() as here:
+            while swept.flow.joined and (rows := swept.reader.chunk(here, after, _SCAN)):
+                swept.writer.upsert(session, [swept.row(row) for _, row in rows])
+                after = rows[-1][0]
+            after = None
             while keys := swept.reader.keys(here, after, _SCAN):
                 swept.writer.stage(session, [swept.key(key) for key in keys])
                 after = keys[-1]
@@ -147,11 +167,12 @@ class Channel:
                     "or run `strangler rollback` to `off` and start the phase again"
                 )
             if work.key != WHOLE_TABLE:
-                keys.setdefault(work.table, []).append(work.key)
+                keys.setdefault(carriers[work.table].flow.name, []).append(work.key)
         return {
-            (table, key): row
-            for table, wanted in keys.items()
-            for key, row in carriers[table].reader.rows(session, wanted).items()
+            (lane, key): row
+            for name, wanted in keys.items()
+            for key, row in carriers[name].reader.rows(session, list(dict.fromkeys(wanted))).items()
+            for lane in carriers[name].flow.lanes
         }
 
     def _park(

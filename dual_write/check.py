@@ -126,10 +126,10 @@ class Recheck:
 
 
 def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:
-    chosen = [flow for flow in flows if table is None or table in {flow.source, flow.target}]
+    chosen = [flow for flow in flows if table is None or table in flow.tables]
     if chosen or table is None:
         return chosen
-    known = sorted({name for flow in flows for name in (flow.source, flow.target)})
+    known = sorted({name for flow in flows for name in flow.tables})
     close = difflib.get_close_matches(table, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
     raise SchemaError(f"the phase has no table {table!r}; {hint}")

@@ -60,7 +60,7 @@ class Walk:
             self._rows += chunk.rows
             self._suspects += chunk.suspects
             if order.progress:
-                order.progress(pair.flow.source, self._rows, max(expected, self._rows))
+                order.progress(pair.flow.name, self._rows, max(expected, self._rows))
             if len(self._suspects) >= together:
                 self._judge()
                 if room is not None and len(self._findings) >= room:

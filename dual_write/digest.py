@@ -179,6 +179,7 @@ class Streamed:
         columns = self._pair.columns
         while True:
             source, target = self._pair.read(partial(_rows, within, self._rows))
+            source = self._pair.computed(source)
             more = [rows for rows in (source, target) if len(rows) == self._rows]
             if columns.alike(source, target):
                 last = columns.key_of(source[-1]) if more else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dual_write.canonical import Kind, Value, encode, normal
 from dual_write.digest_keys import Key
-from dual_write.digest_types import Declared
+from dual_write.digest_types import COMPUTED, Declared
 
 _SENT = {
     "timestamp without time zone": "timestamp_send",
@@ -107,6 +107,8 @@ def _exactly(at: int, source: Sequence[Row], target: Sequence[Row]) -> bool:
 def wire_expression(expression: str, kind: Kind, declared: Declared, *, across: bool) -> str:
     """PostgreSQL's expression under which the driver delivers the value exactly, whatever it is."""
     match kind:
+        case _ if declared.name == COMPUTED:
+            sent = f"({expression})::text"
         case Kind.FLOAT | Kind.SINGLE:
             wide = f"({expression})::float8"
             # SQLite cannot store -0.0; adding 0 makes it 0.0 here, too.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from dual_write.canonical import Kind
+from dual_write.computing import computed
+from dual_write.convert import Converter
 from dual_write.digest_columns import (
     ComparedColumn,
     ComparedColumns,
@@ -18,9 +20,10 @@ from dual_write.digest_keys import Key, key_column
 from dual_write.digest_query import Query, Statement
 from dual_write.digest_reader import Rows, SideReader
 from dual_write.digest_texts import Text, text_of
-from dual_write.digest_types import Declared, meeting_kind
-from dual_write.errors import SchemaError
-from dual_write.mapping import Column, TableFlow
+from dual_write.digest_types import COMPUTED, Declared, meeting_kind
+from dual_write.errors import CheckFailed, SchemaError
+from dual_write.mapping import Column, Part, TableFlow
+from dual_write.relation import source_relation, target_relation
 from dual_write.sqlite_rows import quote
 
 
@@ -29,7 +32,8 @@ class TablePair:
     """A flow with its columns' kinds and a reader and a query for each side.
 
     ``pushed_down``: both servers can digest the rows by themselves. ``texts``: how each column is told by
-    text on both sides; empty unless every one is.
+    text on both sides; empty unless every one is. ``functions`` compute the source's columns at their
+    positions.
     """
 
     flow: TableFlow
@@ -40,6 +44,25 @@ class TablePair:
     target_query: Query
     pushed_down: bool
     texts: tuple[Text, ...]
+    functions: Mapping[int, Converter]
+
+    def computed(self, source: Rows) -> Rows:
+        """The source's rows with what functions make of them. Raises CheckFailed where one fails."""
+        if not self.functions:
+            return source
+        try:
+            return [
+                tuple(
+                    self.functions[at](value) if at in self.functions and value is not None else value
+                    for at, value in enumerate(row)
+                )
+                for row in source
+            ]
+        except ValueError as error:
+            raise CheckFailed(
+                f"table {self.flow.target!r}: {error}, so it cannot be compared; mend the row or the "
+                "function (`strangler status` shows parked keys), and check again"
+            ) from error
 
     def ask(self, statement: Callable[[Query], Statement]) -> tuple[Future[Rows], Future[Rows]]:
         """The same question to both sides at once."""
@@ -59,7 +82,7 @@ class TablePair:
         for start in range(0, len(keys), together):
             some = keys[start : start + together]
             source, target = self.read(partial(_by_key, some))
-            ours = {self.columns.key_of(row): row for row in source}
+            ours = {self.columns.key_of(row): row for row in self.computed(source)}
             theirs = {self.columns.key_of(row): row for row in target}
             found |= {key: (ours.get(key), theirs.get(key)) for key in some}
         return found
@@ -75,6 +98,7 @@ class _Half:
 
     side: SideReader
     table: str
+    relation: str
     expressions: tuple[str, ...]
     key: tuple[str, ...]
     declared: tuple[Declared, ...]
@@ -87,7 +111,7 @@ class _Half:
         )
         mapped = list(zip(expressions, compared.columns, self.declared, strict=True))
         return Query(
-            self.side.table_sql(self.table).replace("%", "%%" if postgresql else "%"),
+            self.relation.replace("%", "%%" if postgresql else "%"),
             tuple(
                 key_column(
                     quote(name).replace("%", "%%" if postgresql else "%"),
@@ -139,7 +163,10 @@ def table_pair(
     names = tuple(column.target for column in flow.columns)
     encoding = source.digests_as if push_down else None
     pushed_down = (
-        encoding is not None and encoding == target.digests_as and all(column.hashable for column in columns)
+        encoding is not None
+        and encoding == target.digests_as
+        and all(column.hashable for column in columns)
+        and not flow.computed
     )
     compared = _Compared(
         columns,
@@ -151,6 +178,7 @@ def table_pair(
     ours = _Half(
         source,
         flow.source,
+        source_relation(flow, source.table_sql, distinct=True),
         tuple(column.expression for column in flow.columns),
         flow.source_key,
         tuple(column.source for column in columns),
@@ -158,6 +186,7 @@ def table_pair(
     theirs = _Half(
         target,
         flow.target,
+        target_relation(flow, target.table_sql),
         tuple(map(quote, names)),
         flow.target_key,
         tuple(column.target for column in columns),
@@ -176,7 +205,8 @@ def table_pair(
         ours.query(compared),
         theirs.query(compared),
         pushed_down,
-        _texts(columns, source, target),
+        () if flow.computed else _texts(columns, source, target),
+        {at: computed(column.python) for at, column in enumerate(flow.columns) if column.python},
     )
 
 
@@ -195,26 +225,38 @@ def _texts(columns: Sequence[ComparedColumn], source: SideReader, target: SideRe
 
 
 def _compared(flow: TableFlow, source: SideReader, target: SideReader) -> tuple[ComparedColumn, ...]:
-    ours, theirs = source.columns(flow.source), target.columns(flow.target)
-    computed = [column for column in flow.columns if column.source is None]
-    types = dict(
-        zip(
-            (column.target for column in computed),
-            source.expressions(flow.source, [column.expression for column in computed]),
-            strict=True,
-        )
-    )
+    found: dict[str, Declared] = {}
+    for part in flow.parts or (Part(flow.source, flow.source, flow.source_key, flow.columns),):
+        # What several tables fill is judged by the first that says of which type it is.
+        for name, declared in _declared(part, source).items():
+            if name not in found or found[name].kind is Kind.DYNAMIC:
+                found[name] = declared
+    theirs = target.columns(flow.target)
 
     def compared(column: Column) -> ComparedColumn:
-        if column.source is None:
-            found = types[column.target]
-        else:
-            found = _column(ours, column.source, source.role, flow.source)
         wanted = _column(theirs, column.target, target.role, flow.target)
-        kind = meeting_kind(found, wanted, f"{flow.target}.{column.target}")
-        return ComparedColumn(column.target, kind, found, wanted, source.postgresql != target.postgresql)
+        kind = meeting_kind(found[column.target], wanted, f"{flow.target}.{column.target}")
+        across = source.postgresql != target.postgresql
+        return ComparedColumn(column.target, kind, found[column.target], wanted, across)
 
     return tuple(map(compared, flow.columns))
+
+
+def _declared(part: Part, source: SideReader) -> dict[str, Declared]:
+    """The types of what one table fills."""
+    ours = source.columns(part.table)
+    computed = [column for column in part.columns if column.source is None]
+    types = source.expressions(part.table, [column.expression for column in computed])
+    declared = {column.target: type_ for column, type_ in zip(computed, types, strict=True)}
+    return (
+        declared
+        | {
+            column.target: _column(ours, column.source, source.role, part.table)
+            for column in part.columns
+            if column.source is not None
+        }
+        | {column.target: Declared(COMPUTED, Kind.DYNAMIC) for column in part.columns if column.python}
+    )
 
 
 def _column(columns: Mapping[str, Declared], name: str, role: str, table: str) -> Declared:
@@ -228,8 +270,11 @@ def _column(columns: Mapping[str, Declared], name: str, role: str, table: str) -
 
 
 def _collated_alike(flow: TableFlow, source: SideReader, target: SideReader) -> bool:
+    # Rows of several tables are in no index's order.
+    if flow.parts or not source.postgresql:
+        return False
     ours, theirs = source.collations(flow.source), target.collations(flow.target)
-    return source.postgresql and all(
+    return all(
         ours.get(one) == theirs.get(other)
         for one, other in zip(flow.source_key, flow.target_key, strict=True)
     )

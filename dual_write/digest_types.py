@@ -81,6 +81,10 @@ _MEETING: Mapping[frozenset[Kind], Kind] = {
 }
 
 
+COMPUTED = "a function's value"
+"""The name of the type of a column that is computed in Python: it is whatever the other side holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """A column's or an expression's type in its engine's words; ``kind`` is None for one without rules.

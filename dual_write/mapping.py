@@ -11,20 +11,42 @@ class Column:
     """A target column and the SQL expression over the source row that fills it.
 
     ``expression`` is evaluated by the source database; ``source`` names the source column when the
-    expression is nothing but that column, which is what makes it reversible.
+    expression is nothing but that column, which is what makes it reversible. With ``python``, a reference
+    ``module:name``, the expression gives the arguments of that function (see ``computing``).
     """
 
     target: str
     expression: str
     source: str | None
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one source table gives to a flow: the target columns that it fills, from rows that meet ``where``.
+
+    ``key[i]`` corresponds to the flow's ``target_key[i]``. ``lane`` names the table's changes on their way to
+    this one target: each lane keeps versions of its own, because no lock spans rows of two tables.
+    """
+
+    lane: str
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableFlow:
-    """One table in one direction, ready to run: select ``columns`` from ``source``, upsert into ``target``.
+    """One target table in one direction, ready to run: select ``columns`` from the source, upsert them.
 
     ``source_key[i]`` corresponds to ``target_key[i]``; both are in ``columns`` as bare renames.
     ``suppress_triggers`` says whether the target's own triggers sleep while changes are applied.
+
+    Without ``parts`` the source is the table ``source``. With them it is a relation made of them (see
+    ``relation``), which has the target's column names: the rows of the first part with what the others hold
+    under the same key, or with ``union`` the rows of all. ``owned`` is a condition over the target's rows:
+    the others are none of this flow's business.
     """
 
     source: str
@@ -33,6 +55,34 @@ class TableFlow:
     target_key: tuple[str, ...]
     columns: tuple[Column, ...]
     suppress_triggers: bool = True
+    parts: tuple[Part, ...] = ()
+    union: bool = False
+    owned: str = ""
+
+    @property
+    def lanes(self) -> dict[str, str]:
+        """Each lane's source table."""
+        return {part.lane: part.table for part in self.parts} or {self.source: self.source}
+
+    @property
+    def tables(self) -> set[str]:
+        """Every table that the flow touches, on either side."""
+        return {*self.lanes.values(), self.target}
+
+    @property
+    def name(self) -> str:
+        """Tells the flow from the others of its stream."""
+        return next(iter(self.lanes))
+
+    @property
+    def computed(self) -> bool:
+        """Whether rows have to pass through functions of Python."""
+        return any(column.python for column in self.columns)
+
+    @property
+    def joined(self) -> bool:
+        """Whether a row is made of rows of several tables."""
+        return len(self.parts) > 1 and not self.union
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +91,8 @@ class TableMapping:
 
     ``forward`` fills the service's columns from the monolith's; ``backward`` the other way, or None where
     the mapping cannot run backwards. A ``follow`` table stays the monolith's: it is replicated to the
-    service in every stage, never back, and never guarded.
+    service in every stage, never back, and never guarded. ``where`` says which rows this mapping is about: of
+    the table that it shares with other mappings, or of the monolith's where it shares none.
     """
 
     monolith: str
@@ -52,9 +103,19 @@ class TableMapping:
     backward: tuple[Column, ...] | None
     follow: bool = False
     suppress_triggers: bool = True
+    where: str = ""
+
+    def table(self, side: Side) -> str:
+        return self.monolith if side is Side.MONOLITH else self.service
+
+    def key(self, side: Side) -> tuple[str, ...]:
+        return self.monolith_key if side is Side.MONOLITH else self.service_key
 
     def towards(self, side: Side) -> TableFlow:
-        """The flow that ends on ``side``. Raises MappingError when that is backwards and it cannot."""
+        """The flow of these two tables alone that ends on ``side``.
+
+        Raises MappingError when that is backwards and it cannot.
+        """
         if side is Side.SERVICE:
             return TableFlow(
                 self.monolith,
@@ -82,3 +143,8 @@ class TableMapping:
             self.backward,
             self.suppress_triggers,
         )
+
+
+def quote(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'

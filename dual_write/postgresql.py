@@ -12,6 +12,7 @@ from dual_write import postgresql_capture
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
+from dual_write.mapping import TableFlow
 from dual_write.postgresql_copy import PostgreSQLCopier
 from dual_write.postgresql_log import PostgreSQLLog
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
@@ -179,23 +180,18 @@ class PostgreSQL(PostgreSQLLog):
         return writable_columns(session, table)
 
     def reader(
-        self,
-        session: Session,
-        table: str,
-        key: Sequence[str],
-        expressions: Sequence[str],
-        wanted: Sequence[TypeName] | None,
+        self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None
     ) -> PostgreSQLReader:
-        return PostgreSQLReader(session, table, key, expressions, wanted)
+        return PostgreSQLReader(session, flow, wanted)
 
-    def writer(
-        self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]
-    ) -> PostgreSQLWriter:
-        return PostgreSQLWriter(session, table, key, columns)
+    def writer(self, session: Session, flow: TableFlow) -> PostgreSQLWriter:
+        return PostgreSQLWriter(session, flow)
 
-    def copier(self, stream: str, table: str, reader: Reader, writer: Writer) -> PostgreSQLCopier:
+    def copier(self, stream: str, flow: TableFlow, reader: Reader, writer: Writer) -> PostgreSQLCopier | None:
+        if flow.union or flow.computed:
+            return None  # rows that two tables hold are told apart one by one; functions take one row
         return PostgreSQLCopier(
-            stream, table, cast("PostgreSQLReader", reader), cast("PostgreSQLWriter", writer)
+            stream, list(flow.lanes), cast("PostgreSQLReader", reader), cast("PostgreSQLWriter", writer)
         )
 
     @contextmanager

@@ -1,5 +1,7 @@
 """Bulk copying between two PostgreSQL databases: COPY out, piped into COPY in, merged by one statement."""
 
+from collections.abc import Sequence
+
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, literal
 from dual_write.postgresql_session import native
 from dual_write.rows import Copier, Fetched, Session
@@ -9,12 +11,14 @@ _BLOCK = 1 << 16
 
 
 class PostgreSQLCopier(Copier):
-    """``stream`` and ``table`` name the versions that win over what is copied."""
+    """``stream`` and ``lanes`` name the versions that win over what is copied."""
 
-    def __init__(self, stream: str, table: str, reader: PostgreSQLReader, writer: PostgreSQLWriter) -> None:
+    def __init__(
+        self, stream: str, lanes: Sequence[str], reader: PostgreSQLReader, writer: PostgreSQLWriter
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._versions = f"v.stream = {literal(stream)} AND v.tbl = {literal(table)}"
+        self._versions = f"v.stream = {literal(stream)} AND v.tbl IN ({', '.join(map(literal, lanes))})"
 
     def fetch(self, here: Session, there: Session, after: str | None) -> Fetched:
         upper = self._reader.upper(here, after, _CHUNK)

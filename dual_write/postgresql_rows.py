@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from dual_write.errors import SchemaError
+from dual_write.mapping import TableFlow
 from dual_write.postgresql_session import PostgreSQLSession, native
-from dual_write.rows import Reader, Row, Session, TypeName, Writer
+from dual_write.relation import one_key_form, source_relation
+from dual_write.rows import AMBIGUOUS, Reader, Row, Session, TypeName, Writer
 
 _TYPES = """
 SELECT t.oid, CASE WHEN t.typtype = 'd' THEN b.typname WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
@@ -21,6 +23,9 @@ SELECT a.attname, a.atttypid FROM pg_attribute AS a
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum
 """
+
+_FORMS = {"int2": "integer", "int4": "integer", "int8": "integer", "varchar": "text"}
+"""Types whose values have the same text as a key."""
 
 
 def quote(name: str) -> str:
@@ -63,38 +68,50 @@ def key_expression(values: Sequence[str], types: Sequence[TypeName]) -> str:
     return f"jsonb_build_array({', '.join(parts)})::text"
 
 
-class PostgreSQLReader(Reader):
-    """Rows as text. The source casts to the target's types where both are PostgreSQL."""
-
-    def __init__(
-        self,
-        session: Session,
-        table: str,
-        key: Sequence[str],
-        expressions: Sequence[str],
-        wanted: Sequence[TypeName] | None,
-    ) -> None:
-        self._table = table_name(table)
-        self._plain = table
-        self._names = [quote(column) for column in key]
-        self._listed = ", ".join(self._names)
+def _key_types(session: Session, flow: TableFlow) -> list[TypeName]:
+    tables = [(part.table, part.key) for part in flow.parts] or [(flow.source, flow.source_key)]
+    types: list[list[TypeName]] = []
+    for table, key in tables:
         known = writable_columns(session, table)
         if missing := [column for column in key if column not in known]:
             raise SchemaError(f"table {table!r} has no key column {missing[0]!r}; run `strangler doctor`")
-        self.key_types = [known[column] for column in key]
+        types.append([known[column] for column in key])
+    if flow.parts:
+        one_key_form(flow, [[_FORMS.get(column.base, column.base) for column in each] for each in types])
+    # Where types differ in width alone, the widest can hold every key.
+    return [max(column, key=lambda type_: type_.base) for column in zip(*types, strict=True)]
+
+
+def _keyed(row: Row) -> tuple[str, Row]:
+    return row[1], row[2:] if row[0] == 1 else AMBIGUOUS
+
+
+class PostgreSQLReader(Reader):
+    """Rows as text. The source casts to the target's types where both are PostgreSQL."""
+
+    def __init__(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None) -> None:
+        self._table = source_relation(flow, table_name)
+        self._tables = [table_name(part.table) for part in flow.parts] or [self._table]
+        self._plain = flow.source
+        self._names = [quote(column) for column in flow.source_key]
+        self._listed = ", ".join(self._names)
+        self.key_types = _key_types(session, flow)
         self._key = key_expression(self._names, self.key_types)
         parts = (f"(k.text::jsonb ->> {index})::{type_.cast}" for index, type_ in enumerate(self.key_types))
         self._decoded = f"SELECT {', '.join(parts)} FROM unnest($1::text[]) AS k(text)"
+        expressions = [column.expression for column in flow.columns]
         self.expressions = self._typed(native(session), expressions, wanted)
+        # How many tables hold the key comes first: where it may be more than one, the row says so.
+        times = f"count(*) OVER (PARTITION BY {self._listed})" if flow.union else "1"
         # Names of their own: ORDER BY would take a column's text, which sorts otherwise, for the column.
         selected = ", ".join(
             f"({expression})::text AS strangler_{number}"
             for number, expression in enumerate(self.expressions)
         )
-        self._selected = f"SELECT {self._key}, {selected} FROM {self._table}"
+        self._selected = f"SELECT {times}, {self._key}, {selected} FROM {self._table}"
 
     def _typed(
-        self, session: PostgreSQLSession, expressions: Sequence[str], wanted: Sequence[TypeName] | None
+        self, session: PostgreSQLSession, expressions: Sequence[str], wanted: Sequence[TypeName | None] | None
     ) -> list[str]:
         try:
             with session.savepoint():
@@ -104,7 +121,7 @@ class PostgreSQLReader(Reader):
                     return list(expressions)
                 casts = [
                     expression
-                    if own.base == to.base or not to.cast.startswith("pg_catalog.")
+                    if to is None or own.base == to.base or not to.cast.startswith("pg_catalog.")
                     else f"({expression})::{to.cast}"
                     for expression, own, to in zip(expressions, self.types, wanted, strict=True)
                 ]
@@ -122,13 +139,13 @@ class PostgreSQLReader(Reader):
             f"{self._selected} WHERE ({self._listed}) IN ({self._decoded})",
             list(keys),
         )
-        return {row[0]: row[1:] for row in found}
+        return dict(map(_keyed, found))
 
     def chunk(self, session: Session, after: str | None, limit: int) -> list[tuple[str, Row]]:
         rows = session.execute(
             f"{self._selected} WHERE {self.behind(after)} ORDER BY {self._listed} LIMIT {limit}"
         )
-        return [(row[0], row[1:]) for row in rows]
+        return list(map(_keyed, rows))
 
     def keys(self, session: Session, after: str | None, limit: int) -> list[str]:
         rows = session.execute(
@@ -162,8 +179,9 @@ class PostgreSQLReader(Reader):
     def estimate(self, session: Session) -> int:
         [(count,)] = native(session).native(
             "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint "
-            "FROM pg_partition_tree($1::text::regclass) AS p JOIN pg_class AS c ON c.oid = p.relid",
-            self._table,
+            "FROM unnest($1::text[]) AS t(name), pg_partition_tree(t.name::regclass) AS p "
+            "JOIN pg_class AS c ON c.oid = p.relid",
+            self._tables,
         )
         if count < 100_000:
             [(count,)] = session.execute(f"SELECT count(*) FROM {self._table}")
@@ -182,8 +200,10 @@ class PostgreSQLReader(Reader):
 class PostgreSQLWriter(Writer):
     """A table written to by key; whole batches go in one statement."""
 
-    def __init__(self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(self, session: Session, flow: TableFlow) -> None:
+        table, key, columns = flow.target, flow.target_key, [column.target for column in flow.columns]
         self.table = table_name(table)
+        self._owned = f" AND ({flow.owned})" if flow.owned else ""
         known = writable_columns(session, table)
         if missing := [column for column in (*columns, *key) if column not in known]:
             raise SchemaError(f"table {table!r} has no column {missing[0]!r}; correct the plan or the schema")
@@ -228,7 +248,7 @@ class PostgreSQLWriter(Writer):
         same = " AND ".join(f"k.{column} = t.{column}" for column in self._key)
         session.execute(
             f"DELETE FROM {self.table} AS t "
-            f"WHERE NOT EXISTS (SELECT 1 FROM pg_temp.strangler_kept AS k WHERE {same})"
+            f"WHERE NOT EXISTS (SELECT 1 FROM pg_temp.strangler_kept AS k WHERE {same}){self._owned}"
         )
         session.execute("DROP TABLE pg_temp.strangler_kept")
 

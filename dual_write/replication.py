@@ -161,21 +161,26 @@ class Replication:
         return settle(self._towards(to), partial(self.step, to), time.monotonic() + seconds)
 
     def changed_last(self, to: Side, flow: TableFlow, limit: int) -> list[Row]:
-        """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them."""
+        """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them.
+
+        Up to ``limit`` of each of its lanes.
+        """
         for channel in self._towards(to):
-            if flow.source not in (table.table for table in channel.stream.captured()):
+            carrier = channel.carriers.get(flow.name)
+            if carrier is None or carrier.flow.target != flow.target:
                 continue
+            rows: list[Row] = []
             with channel.target.reading() as session:
-                rows = session.execute(
-                    f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
-                    "ORDER BY epoch DESC, seq DESC LIMIT ?",
-                    channel.stream.name,
-                    flow.source,
-                    limit,
-                )
-            reader = channel.carriers[flow.source].reader
+                for lane in flow.lanes:
+                    rows += session.execute(
+                        f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
+                        "ORDER BY epoch DESC, seq DESC LIMIT ?",
+                        channel.stream.name,
+                        lane,
+                        limit,
+                    )
             with channel.source.reading() as session:
-                return reader.delivered(session, [key for (key,) in rows])
+                return carrier.reader.delivered(session, [key for (key,) in rows])
         return []
 
     def drain(self, to: Side, deadline: float) -> int:

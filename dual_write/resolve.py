@@ -1,45 +1,35 @@
-"""From what the plan says about a table, and what both databases really have, to a mapping that can run."""
+"""From what the plan says about tables, and what both databases really have, to mappings that can run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from dual_write import filling
 from dual_write.channel import Channel
 from dual_write.database import unreachable
 from dual_write.databases import adapter
 from dual_write.errors import MappingError, SchemaError
+from dual_write.filling import Filled, Table, TableSpec, near_to
 from dual_write.mapping import Column, TableMapping
+from dual_write.sharing import faults, groups
 from dual_write.stream import streams
+from flags.side import Side
 
-Rule = str | Mapping[str, Any]
-"""What fills a service column: a monolith column's name, or one of {"column", "cast"}, {"sql"}, {"value"}."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableSpec:
-    """One [[phases.tables]] of the plan. ``service`` defaults to the monolith's name."""
-
-    monolith: str
-    service: str = ""
-    columns: Mapping[str, Rule] = field(default_factory=dict)
-    drop: Sequence[str] = ()
-    reverse: Mapping[str, str] = field(default_factory=dict)
-    follow: bool = False
-    triggers: str = "suppress"
+__all__ = ["TableSpec", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """A table as its database describes it: its columns by name, and which of them may be left out."""
+class _Entry:
+    """One entry of the plan with its two tables; ``keys`` are pairs of monolith and service columns."""
 
-    name: str
-    columns: Sequence[str]
-    optional: frozenset[str]
-    key: tuple[str, ...]
+    spec: TableSpec
+    source: Table
+    target: Table
+    keys: tuple[tuple[str, str], ...]
+    forward: Mapping[str, Filled]
+    backward: Mapping[str, Filled]
 
 
 def resolve(
@@ -49,10 +39,17 @@ def resolve(
 
     Raises SchemaError, which names the table and the column and says what to do, and UnreachableError.
     """
+    specs = [replace(spec, service=spec.service or spec.monolith) for spec in specs]
+    for number, text in faults(specs):
+        raise SchemaError(f"table {specs[number].monolith!r} → {specs[number].service!r}: {text}")
     with _reflecting(monolith_engine) as monolith, _reflecting(service_engine) as service:
-        mappings = [_mapping(spec, monolith, service) for spec in specs]
-    _prove(mappings, monolith_engine, service_engine)
-    return mappings
+        entries = [_entry(spec, monolith, service) for spec in specs]
+    mappings: dict[int, TableMapping] = {}
+    for side, numbers in groups(specs):
+        mappings |= zip(numbers, _mappings([entries[number] for number in numbers], side), strict=True)
+    ordered = [mappings[number] for number in sorted(mappings)]
+    _prove(ordered, monolith_engine, service_engine)
+    return ordered
 
 
 @contextmanager
@@ -79,91 +76,104 @@ def _prove(mappings: Sequence[TableMapping], monolith_engine: sa.Engine, service
         service.dispose()
 
 
-def _mapping(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> TableMapping:
+def _entry(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> _Entry:
     source = _table(monolith, spec.monolith, "monolith")
-    target = _table(service, spec.service or spec.monolith, "service")
+    target = _table(service, spec.service, "service")
     for names, table, where in (
         (spec.drop, source, "drop"),
         (spec.reverse, source, "reverse"),
         (spec.columns, target, "columns"),
     ):
         for name in names:
-            _known(name, table, where)
-    forward = tuple(_forward(spec, source, target, monolith.dialect.name))
-    own = {column.target: column.source for column in forward}
-    key = {name: own.get(name) for name in target.key}
-    if set(key.values()) != set(source.key):
+            filling.known(name, table, where)
+    there = filling.forward(spec, source, target, monolith.dialect.name)
+    own = {name: there[name].column.source for name in target.key if name in there}
+    if set(own) != set(target.key) or set(own.values()) != set(source.key):
         raise SchemaError(
             f"table {target.name!r}: its key ({', '.join(target.key)}) is not the monolith's key of "
             f"{source.name!r} ({', '.join(source.key)}) under other names. "
             "Map each key column to one key column, without cast or expression."
         )
-    service_key = {source_name: name for name, source_name in key.items()}
+    service_key = {source_name: name for name, source_name in own.items()}
+    back = {} if spec.follow else filling.backward(spec, source, target, there, service.dialect.name)
+    return _Entry(spec, source, target, tuple((name, service_key[name]) for name in source.key), there, back)
+
+
+def _mappings(entries: Sequence[_Entry], side: Side | None) -> list[TableMapping]:
+    """Of entries that share a table on ``side``, or of one alone."""
+    by_columns = side is not None and not entries[0].spec.where
+    if by_columns and side is Side.SERVICE:
+        parts = filling.settled([each.forward for each in entries], entries[0].target, entries[0].target.key)
+        entries = [replace(each, forward=part) for each, part in zip(entries, parts, strict=True)]
+    elif by_columns:
+        parts = filling.settled([each.backward for each in entries], entries[0].source, entries[0].source.key)
+        entries = [replace(each, backward=part) for each, part in zip(entries, parts, strict=True)]
+    together = entries if by_columns else []
+    _require_forward(entries, side, together if side is Side.SERVICE else [])
+    ways_back = _ways_back(entries, side, together if side is Side.MONOLITH else [])
+    order = [name for _, name in entries[0].keys]
+    return [
+        _mapping(each, back, _condition(each, side), order if side is Side.SERVICE else None)
+        for each, back in zip(entries, ways_back, strict=True)
+    ]
+
+
+def _mapping(
+    entry: _Entry, back: tuple[Column, ...] | None, where: str, order: Sequence[str] | None
+) -> TableMapping:
+    """``order``: in which the service's key columns come in every entry that fills its table."""
+    keys = sorted(entry.keys, key=lambda pair: order.index(pair[1])) if order else entry.keys
     return TableMapping(
-        source.name,
-        target.name,
-        source.key,
-        tuple(service_key[name] for name in source.key),
-        forward,
-        None if spec.follow else _backward(spec, source, target, forward),
-        spec.follow,
-        spec.triggers == "suppress",
+        entry.source.name,
+        entry.target.name,
+        tuple(own for own, _ in keys),
+        tuple(name for _, name in keys),
+        tuple(filled.column for filled in entry.forward.values()),
+        back,
+        entry.spec.follow,
+        entry.spec.triggers == "suppress",
+        where,
     )
 
 
-def _forward(spec: TableSpec, source: _Table, target: _Table, dialect: str) -> Iterator[Column]:
-    for name in target.columns:
-        rule = spec.columns.get(name)
-        if rule is None and name in source.columns and name not in spec.drop:
-            rule = name
-        if rule is not None:
-            yield _column(name, rule, source, dialect)
-        elif name not in target.optional:
-            hint = f" Did you mean the monolith's {near!r}?" if (near := _near(name, source.columns)) else ""
-            raise SchemaError(
-                f"table {target.name!r}: nothing fills its column {name!r}, which may not be NULL and has no "
-                f"default. Say under `columns` what does.{hint}"
-            )
+def _require_forward(entries: Sequence[_Entry], side: Side | None, together: Sequence[_Entry]) -> None:
+    """Raises SchemaError for a column that has to be filled and is not."""
+    joint = {name: filled for each in together for name, filled in each.forward.items()}
+    for each in entries:
+        asked = filling.asked(each.spec.where, each.target) if side is Side.SERVICE else ()
+        if (fault := filling.unfilled(joint or each.forward, each.source, each.target, asked)) is not None:
+            raise SchemaError(fault)
 
 
-def _column(name: str, rule: Rule, source: _Table, dialect: str) -> Column:
-    if isinstance(rule, str):
-        rule = {"column": rule}
-    match {key: value for key, value in rule.items() if value is not None}:
-        case {"column": str(column), "cast": str(cast)}:
-            return Column(name, f"CAST({_quoted(_known(column, source, 'columns'))} AS {cast})", None)
-        case {"column": str(column)}:
-            return Column(name, _quoted(_known(column, source, "columns")), column)
-        case {"sql": str(expression)}:
-            return Column(name, f"({expression})", None)
-        case {"value": value}:
-            return Column(name, _literal(value, dialect), None)
-        case _:
-            raise SchemaError(f"column {name!r}: give a column's name, or one of `column`, `sql` and `value`")
+def _ways_back(
+    entries: Sequence[_Entry], side: Side | None, together: Sequence[_Entry]
+) -> list[tuple[Column, ...] | None]:
+    """None for each entry from which the monolith's row cannot be made again."""
+    joint = {name: filled for each in together for name, filled in each.backward.items()}
+    ways: list[tuple[Column, ...] | None] = []
+    for each in entries:
+        needed = {*each.source.columns} - each.source.optional
+        # A row that no longer met its own condition would be lost on the way there and back.
+        needed |= {*filling.asked(each.spec.where, each.source)} if side is not Side.SERVICE else set()
+        possible = not each.spec.follow and needed <= {*(joint or each.backward)}
+        ways.append(tuple(filled.column for filled in each.backward.values()) if possible else None)
+    return ways
 
 
-def _backward(
-    spec: TableSpec, source: _Table, target: _Table, forward: Sequence[Column]
-) -> tuple[Column, ...] | None:
-    carried = {column.source: column.target for column in forward if column.source is not None}
-    columns = []
-    for name in source.columns:
-        if (expression := spec.reverse.get(name)) is not None:
-            bare = expression in target.columns
-            columns.append(
-                Column(name, _quoted(expression) if bare else f"({expression})", expression if bare else None)
-            )
-        elif name in carried:
-            columns.append(Column(name, _quoted(carried[name]), carried[name]))
-        elif name not in source.optional:
-            return None
-    return tuple(columns)
+def _condition(entry: _Entry, side: Side | None) -> str:
+    if not entry.spec.optional:
+        return entry.spec.where
+    if side is Side.SERVICE:
+        return filling.present(entry.backward, entry.source.key, entry.source.name)
+    return filling.present(entry.forward, entry.target.key, entry.target.name)
 
 
-def _table(inspector: sa.Inspector, name: str, side: str) -> _Table:
+def _table(inspector: sa.Inspector, name: str, side: str) -> Table:
     schema, table = _split(inspector, name)
     if not inspector.has_table(table, schema):
-        hint = f" Did you mean {near!r}?" if (near := _near(table, inspector.get_table_names(schema))) else ""
+        hint = (
+            f" Did you mean {near!r}?" if (near := near_to(table, inspector.get_table_names(schema))) else ""
+        )
         raise SchemaError(f"the {side}'s database has no table {name!r}.{hint}")
     key = tuple(inspector.get_pk_constraint(table, schema)["constrained_columns"])
     if not key:
@@ -176,32 +186,9 @@ def _table(inspector: sa.Inspector, name: str, side: str) -> _Table:
         for column in described
         if column["nullable"] or column.get("default") is not None or "identity" in column
     )
-    return _Table(name, [column["name"] for column in described], optional - set(key), key)
+    return Table(name, [column["name"] for column in described], optional - set(key), key)
 
 
 def _split(inspector: sa.Inspector, name: str) -> tuple[str | None, str]:
     schema, dot, table = name.partition(".")
     return (schema, table) if dot and inspector.dialect.name == "postgresql" else (None, name)
-
-
-def _known(column: str, table: _Table, where: str) -> str:
-    if column in table.columns:
-        return column
-    hint = f" Did you mean {near!r}?" if (near := _near(column, table.columns)) else ""
-    raise SchemaError(f"table {table.name!r} has no column {column!r} (named under `{where}`).{hint}")
-
-
-def _near(name: str, names: Sequence[str]) -> str | None:
-    return next(iter(get_close_matches(name, names, 1)), None)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: object, dialect: str) -> str:
-    if isinstance(value, bool):
-        return str(value).upper() if dialect == "postgresql" else str(int(value))
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"

@@ -8,6 +8,9 @@ from typing import Any
 
 Row = tuple[Any, ...]
 
+AMBIGUOUS: Row = ()
+"""In place of a row that several tables of a union hold under the same key."""
+
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
@@ -37,9 +40,9 @@ class Session(ABC):
 
 
 class Reader(ABC):
-    """A source table seen through a mapping: rows of the target's columns, in the source's raw values.
+    """A source seen through a mapping: rows of the target's columns, in the source's raw values.
 
-    ``types`` are those of the columns, ``key_types`` those of the key.
+    ``types`` are those of the columns, ``key_types`` those of the key. Rows may be AMBIGUOUS.
     """
 
     types: Sequence[TypeName]

@@ -11,6 +11,7 @@ from dual_write import keys, sqlite_capture
 from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
+from dual_write.mapping import TableFlow
 from dual_write.rows import Row, Session, TypeName
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
 
@@ -225,17 +226,13 @@ class SQLite(Adapter):
     def reader(
         self,
         session: Session,
-        table: str,
-        key: Sequence[str],
-        expressions: Sequence[str],
-        wanted: Sequence[TypeName] | None,  # noqa: ARG002 - values keep their types; the target's affinity converts
+        flow: TableFlow,
+        wanted: Sequence[TypeName | None] | None,  # noqa: ARG002 - values keep their types; the target's affinity converts
     ) -> SQLiteReader:
-        return SQLiteReader(session, table, key, expressions)
+        return SQLiteReader(session, flow)
 
-    def writer(
-        self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]
-    ) -> SQLiteWriter:
-        return SQLiteWriter(session, table, key, columns)
+    def writer(self, session: Session, flow: TableFlow) -> SQLiteWriter:
+        return SQLiteWriter(session, flow)
 
     @contextmanager
     def replicating(

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dual_write import keys
+from dual_write.digest_types import sqlite_type
 from dual_write.errors import SchemaError
-from dual_write.rows import Reader, Row, Session, TypeName, Writer
+from dual_write.mapping import TableFlow
+from dual_write.relation import one_key_form, source_relation
+from dual_write.rows import AMBIGUOUS, Reader, Row, Session, TypeName, Writer
 
 # Half of what SQLite takes as variables in one statement.
 _VARIABLES = 16_000
@@ -42,35 +45,49 @@ def key_types(session: Session, table: str, key: Sequence[str]) -> list[TypeName
         ) from error
 
 
+def _key_types(session: Session, flow: TableFlow) -> list[TypeName]:
+    if not flow.parts:
+        return key_types(session, flow.source, flow.source_key)
+    types = [key_types(session, part.table, part.key) for part in flow.parts]
+    one_key_form(flow, [[sqlite_type(column.base).kind for column in each] for each in types])
+    return types[0]
+
+
 class SQLiteReader(Reader):
     """Values are those SQLite stores: its types belong to values, not to columns."""
 
-    def __init__(self, session: Session, table: str, key: Sequence[str], expressions: Sequence[str]) -> None:
-        self._table = quote(table)
-        self._columns = [quote(column) for column in key]
+    def __init__(self, session: Session, flow: TableFlow) -> None:
+        self._table = source_relation(flow, quote)
+        self._columns = [quote(column) for column in flow.source_key]
         self._listed = ", ".join(self._columns)
-        self._width = len(key)
-        self._selected = f"SELECT {self._listed}, {', '.join(expressions)} FROM {self._table}"
-        self.key_types = key_types(session, table, key)
+        self._width = len(self._columns)
+        expressions = [column.expression for column in flow.columns]
+        # How many tables hold the key comes first: where it may be more than one, the row says so.
+        times = f"count(*) OVER (PARTITION BY {self._listed})" if flow.union else "1"
+        self._selected = f"SELECT {times}, {self._listed}, {', '.join(expressions)} FROM {self._table}"
+        self.key_types = _key_types(session, flow)
         self.types = [TypeName("")] * len(expressions)
         try:
             session.execute(f"{self._selected} LIMIT 0")
         except sqlite3.OperationalError as error:
             raise SchemaError(
-                f"the mapping of table {table!r} cannot be read: {error}; correct its columns in the plan"
+                f"the mapping of table {flow.source!r} cannot be read: {error}; "
+                "correct its columns in the plan"
             ) from error
 
     def rows(self, session: Session, keys_: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
         for part in _parts([keys.decode(key) for key in keys_], self._width):
             where, values = _membership(self._columns, part)
-            for row in session.execute(f"{self._selected} WHERE {where}", *values):
-                found[keys.encode(row[: self._width])] = row[self._width :]
+            found |= map(self._keyed, session.execute(f"{self._selected} WHERE {where}", *values))
         return found
 
     def chunk(self, session: Session, after: str | None, limit: int) -> list[tuple[str, Row]]:
-        rows = self._behind(session, self._selected, after, limit)
-        return [(keys.encode(row[: self._width]), row[self._width :]) for row in rows]
+        return list(map(self._keyed, self._behind(session, self._selected, after, limit)))
+
+    def _keyed(self, row: Row) -> tuple[str, Row]:
+        end = self._width + 1
+        return keys.encode(row[1:end]), row[end:] if row[0] == 1 else AMBIGUOUS
 
     def keys(self, session: Session, after: str | None, limit: int) -> list[str]:
         rows = self._behind(session, f"SELECT {self._listed} FROM {self._table}", after, limit)
@@ -99,8 +116,10 @@ class SQLiteReader(Reader):
 class SQLiteWriter(Writer):
     """A table written to by key."""
 
-    def __init__(self, session: Session, table: str, key: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(self, session: Session, flow: TableFlow) -> None:
+        table, key, columns = flow.target, flow.target_key, [column.target for column in flow.columns]
         self._table = quote(table)
+        self._owned = f" AND ({flow.owned})" if flow.owned else ""
         self._key = [quote(column) for column in key]
         names = [quote(column) for column in columns]
         known = writable_columns(session, table)
@@ -142,7 +161,7 @@ class SQLiteWriter(Writer):
         same = " AND ".join(f"k.{column} = t.{column}" for column in self._key)
         session.execute(
             f"DELETE FROM {self._table} AS t WHERE NOT EXISTS "
-            f"(SELECT 1 FROM temp.strangler_kept AS k WHERE {same})"
+            f"(SELECT 1 FROM temp.strangler_kept AS k WHERE {same}){self._owned}"
         )
         session.execute("DROP TABLE temp.strangler_kept")
 

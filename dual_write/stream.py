@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Captured
+from dual_write.flows import flows
 from dual_write.mapping import TableFlow, TableMapping
 from flags.side import Side
 
@@ -22,13 +23,13 @@ class Stream:
 
     def flows(self) -> tuple[TableFlow, ...]:
         """Raises MappingError when a mapping cannot run in this direction."""
-        return tuple(mapping.towards(self.to) for mapping in self.mappings)
+        return flows(self.mappings, self.to)
 
     def captured(self) -> tuple[Captured, ...]:
-        """The tables on the source's side."""
-        if self.to is Side.SERVICE:
-            return tuple(Captured(self.name, m.monolith, m.monolith_key) for m in self.mappings)
-        return tuple(Captured(self.name, m.service, m.service_key) for m in self.mappings)
+        """The tables on the source's side, each once."""
+        side = self.to.other
+        tables = (Captured(self.name, mapping.table(side), mapping.key(side)) for mapping in self.mappings)
+        return tuple({captured.table: captured for captured in tables}.values())
 
 
 def streams(phase: str, mappings: Sequence[TableMapping]) -> tuple[Stream, ...]:

@@ -10,6 +10,7 @@ from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
 from dual_write.database import open_engine
 from dual_write.errors import SchemaError
+from dual_write.flows import flows
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
@@ -84,9 +85,9 @@ def check_phase(
     with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners, memory))
-            for to, flows in flows_of(mappings, record).items()
-            if table is None or any(table in (flow.source, flow.target) for flow in flows)
+            (to, _compare(wiring, replication, record, to, compared, progress, table, limit, manners, memory))
+            for to, compared in flows_of(mappings, record).items()
+            if table is None or any(table in flow.tables for flow in compared)
         ]
         sound = _soundness(wiring, replication, record) if whole and mappings else SOUND
         if table is not None and not results:
@@ -148,13 +149,13 @@ def flows_of(mappings: Sequence[TableMapping], record: PhaseRecord) -> dict[Side
     """The flows to compare, by the side they end on: the writer's other side, or for following tables the
     service. Once a phase is complete its moved tables live on one side alone.
     """
-    flows: dict[Side, list[TableFlow]] = {}
-    for mapping in mappings:
-        if record.stage is Stage.COMPLETE and not mapping.follow:
-            continue
-        end = Side.SERVICE if mapping.follow else record.writer.other
-        flows.setdefault(end, []).append(mapping.towards(end))
-    return flows
+    compared: dict[Side, list[TableFlow]] = {}
+    following = [mapping for mapping in mappings if mapping.follow]
+    moved = [mapping for mapping in mappings if not mapping.follow]
+    for end, group in ((record.writer.other, moved), (Side.SERVICE, following)):
+        if group and (group is following or record.stage is not Stage.COMPLETE):
+            compared.setdefault(end, []).extend(flows(group, end))
+    return compared
 
 
 def _compare(
@@ -162,7 +163,7 @@ def _compare(
     replication: Replication,
     record: PhaseRecord,
     to: Side,
-    flows: Sequence[TableFlow],
+    compared: Sequence[TableFlow],
     progress: Progress | None,
     table: str | None,
     limit: int | None,
@@ -174,7 +175,7 @@ def _compare(
         return run_check(
             source,
             target,
-            flows,
+            compared,
             settle=(lambda: replication.settle(to, SETTLE_SECONDS)) if replicated else None,
             progress=progress,
             table=table,

@@ -16,7 +16,7 @@ from dual_write.errors import DataError
 from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
 from flags.side import Side
-from migration import doctor_databases
+from migration import doctor_databases, doctor_tables
 from migration.doctor_databases import Fact
 from migration.plan import Phase, Plan, Table
 
@@ -152,47 +152,34 @@ def _tables(phase: Phase, monolith: sa.Engine | None) -> list[Diagnosis]:
         if monolith is None or service is None:
             return found
         mappings: list[TableMapping] = []
-        for table in phase.tables:
-            found += _table(phase, table, monolith, service, mappings)
+        for shared, tables in doctor_tables.together(phase.tables):
+            found += _group(phase, shared, tables, monolith, service, mappings)
         for side, engine in ((Side.MONOLITH, monolith), (Side.SERVICE, service)):
             found += _side(phase, side, engine, mappings)
     return found
 
 
-def _table(
-    phase: Phase, table: Table, monolith: sa.Engine, service: sa.Engine, mappings: list[TableMapping]
+def _group(
+    phase: Phase,
+    shared: Side | None,
+    tables: Sequence[Table],
+    monolith: sa.Engine,
+    service: sa.Engine,
+    mappings: list[TableMapping],
 ) -> list[Diagnosis]:
-    """Whether the table can be mapped; if so, its mapping is added to ``mappings``."""
-    subject = f"{phase.name}: {table.monolith} → {table.service}"
+    """Whether tables that share one can be mapped; if so, their mappings are added to ``mappings``."""
     try:
-        (mapping,) = resolve([table.spec()], monolith, service)
+        resolved = resolve([table.spec() for table in tables], monolith, service)
+        said = list(doctor_tables.facts(tables, resolved, shared, monolith, service))
     except (DataError, SQLAlchemyError) as error:
-        return [
-            Diagnosis(
-                Level.FAIL, subject, _first_line(error), "Correct the table, or its section in the plan."
-            )
-        ]
-    mappings.append(mapping)
-    if mapping.follow:
-        return [Diagnosis(Level.OK, subject, "can be carried; it stays the monolith's")]
-    if mapping.backward is None:
-        return [
-            Diagnosis(
-                Level.WARN,
-                subject,
-                "can be carried, but not back: the phase cannot go live, as a rollback would lose writes",
-                "Say under `reverse` how each of the monolith's columns is made from the service's row.",
-            )
-        ]
-    back = {column.target for column in mapping.backward}
-    columns = {column["name"] for column in sa.inspect(monolith).get_columns(table.monolith)}
-    if lost := ", ".join(sorted(columns - back - set(table.drop))):
-        text = f"can be carried, and back except for {lost}: rows that the service makes will lack it"
-        remedy = (
-            "Say under `reverse` how it is made from the service's row, or under `drop` that this is meant."
-        )
-        return [Diagnosis(Level.WARN, subject, text, remedy)]
-    return [Diagnosis(Level.OK, subject, "can be carried, and back")]
+        remedy = "Correct the table, or its section in the plan."
+        return [Diagnosis(Level.FAIL, _subject(phase, tables[0]), _first_line(error), remedy)]
+    mappings += resolved
+    return [_said(_subject(phase, table), fact) for table, fact in said]
+
+
+def _subject(phase: Phase, table: Table) -> str:
+    return f"{phase.name}: {table.monolith} → {table.service}"
 
 
 def _side(
@@ -200,13 +187,13 @@ def _side(
 ) -> Iterator[Diagnosis]:
     subject = f"{phase.name}: {side} database"
     # Also of tables that could not be mapped: a right that lacks may be why.
-    tables = [table.monolith if side is Side.MONOLITH else table.service for table in phase.tables]
+    names = (table.monolith if side is Side.MONOLITH else table.service for table in phase.tables)
+    tables = list(dict.fromkeys(names))
     try:
         with engine.connect() as connection:
             for fact in doctor_databases.facts(connection, tables):
                 yield _said(subject, fact)
-            for mapping in mappings:
-                name = mapping.monolith if side is Side.MONOLITH else mapping.service
+            for name, mapping in {mapping.table(side): mapping for mapping in mappings}.items():
                 if side is Side.SERVICE or not mapping.follow:
                     triggers = doctor_databases.foreign_triggers(connection, name)
                     yield from _triggers(f"{subject}: {name}", triggers, suppressed=mapping.suppress_triggers)

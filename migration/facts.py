@@ -5,6 +5,7 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from dual_write.errors import DataError, MappingError
+from dual_write.flows import flows
 from dual_write.replication import Lag, Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
@@ -94,11 +95,8 @@ def _late(control: Control, workers: ControlWorkers) -> tuple[str, ...]:
 
 
 def _irreversible(replication: Replication) -> str | None:
-    for mapping in replication.mappings:
-        if mapping.follow:
-            continue
-        try:
-            mapping.towards(Side.MONOLITH)
-        except MappingError as error:
-            return str(error)
+    try:
+        flows([mapping for mapping in replication.mappings if not mapping.follow], Side.MONOLITH)
+    except MappingError as error:
+        return str(error)
     return None

@@ -14,9 +14,9 @@ from facade.routes import RouteTable
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
+from migration.plan_columns import ColumnRule
 from migration.plan_lines import Place
 from migration.plan_sections import (
-    ColumnRule,
     Control,
     Database,
     Facade,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from dual_write.sharing import faults
 from migration import plan_syntax
 from migration.plan_gateway import Aggregate
 from migration.plan_lines import Place
@@ -18,12 +19,17 @@ def conflicts(phases: Sequence[Phase], aggregates: Sequence[Aggregate] = ()) -> 
             yield place, f"{text} Keep it in one place."
     yield from _aggregates(phases, aggregates)
     for (owner, _, one), (phase, place, other) in combinations(_tables(phases), 2):
+        if owner is phase:
+            continue
         if one.monolith == other.monolith and not one.follow and not other.follow:
             text = f"the monolith's table {other.monolith!r} is claimed already by phase {owner.name!r}."
             yield place, f"{text} Keep it in one phase; where another only needs a copy, say `follow = true`."
         elif one.service == other.service and owner.service.database == phase.service.database:
             text = f"the service's table {other.service!r} is filled already from {one.monolith!r}"
             yield place, f"{text} of phase {owner.name!r}. Carry each into a table of its own."
+    for number, phase in enumerate(phases):
+        for index, text in faults([table.spec() for table in phase.tables]):
+            yield ("phases", number, "tables", index), text
 
 
 def _aggregates(phases: Sequence[Phase], aggregates: Sequence[Aggregate]) -> Iterator[tuple[Place, str]]:

@@ -13,6 +13,7 @@ from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
 from migration.plan_check import Invariant
+from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -141,36 +142,20 @@ class Route(Section):
         return f"{self.method} {self.path}"
 
 
-class ColumnRule(Section):
-    """What fills a column: another column (with a cast if need be), an SQL expression, or a constant."""
-
-    column: Name | None = None
-    cast: Name | None = None
-    sql: Name | None = None
-    value: str | int | float | bool | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"column": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if sum(each is not None for each in (self.column, self.sql, self.value)) != 1:
-            raise ValueError("give exactly one of `column`, `sql` and `value`.")
-        if self.cast is not None and self.column is None:
-            raise ValueError("`cast` goes with `column`. Write the cast into the expression instead.")
-        return self
-
-
 class Table(Section):
-    """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves."""
+    """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves.
+
+    Several may share a table on one side: then each holds the rows that meet its ``where``, or some of the
+    columns; with ``optional`` no row where all these columns would be NULL.
+    """
 
     monolith: Name
     service: Name
     columns: dict[Name, ColumnRule] = Field(default_factory=dict)
     drop: tuple[Name, ...] = ()
-    reverse: dict[Name, Name] = Field(default_factory=dict)
+    reverse: dict[Name, ReverseRule] = Field(default_factory=dict)
+    where: Name | None = None
+    optional: bool = False
     follow: bool = False
     triggers: Literal["suppress", "fire"] = "suppress"
 
@@ -186,9 +171,14 @@ class Table(Section):
         return TableSpec(
             monolith=self.monolith,
             service=self.service,
-            columns={name: rule.model_dump(exclude_none=True) for name, rule in self.columns.items()},
+            columns={name: rule.model_dump(exclude_defaults=True) for name, rule in self.columns.items()},
             drop=self.drop,
-            reverse=self.reverse,
+            reverse={
+                name: rule.sql or rule.model_dump(exclude_defaults=True)
+                for name, rule in self.reverse.items()
+            },
+            where=self.where or "",
+            optional=self.optional,
             follow=self.follow,
             triggers=self.triggers,
         )

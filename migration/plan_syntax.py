@@ -19,6 +19,7 @@ from facade.routes import Route, RouteTable
 from facade.routing_key import RoutingKey
 
 _PHASE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _METHOD = re.compile(r"[A-Z][A-Z-]*|\*")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(:[a-z]+)?\}")
@@ -31,6 +32,13 @@ def phase_name(text: str) -> str:
             f"{text!r} cannot name a phase. Begin with a lower-case letter; use up to 40 lower-case letters, "
             "digits, `-` and `_`."
         )
+    return text
+
+
+def function(text: str) -> str:
+    """``module:name``."""
+    if not _FUNCTION.fullmatch(text):
+        raise ValueError(f'{text!r} names no function. Write "module:function", as in "names:full_name".')
     return text
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from dual_write.check import Recheck
+from dual_write.flows import flows
 from dual_write.replication import Replication
 from flags.side import Side
 
@@ -24,12 +25,12 @@ def recheck(replication: Replication, source: Engine, target: Engine, to: Side) 
 
     Raises DataError when the rows cannot be compared.
     """
-    flows = [mapping.towards(to) for mapping in replication.mappings if not mapping.follow]
-    with Recheck(source, target, flows) as rows:
+    compared = flows([mapping for mapping in replication.mappings if not mapping.follow], to)
+    with Recheck(source, target, compared) as rows:
 
         def differing(deadline: float) -> list[str]:
             found: list[str] = []
-            for flow in flows:
+            for flow in compared:
                 if time.monotonic() < deadline:
                     keys = replication.changed_last(to, flow, RECHECKED_KEYS)
                     found += [

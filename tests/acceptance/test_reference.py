@@ -11,9 +11,9 @@ from pydantic_core import PydanticUndefined
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Invariant
+from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_sections import (
-    ColumnRule,
     Control,
     Excuses,
     Facade,
@@ -51,6 +51,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,
     "[[phases.invariants]]": Invariant,
+    "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
     "[phases.shadow.routes]": Excuses,
     "[phases.gates]": Gates,

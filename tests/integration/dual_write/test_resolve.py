@@ -116,3 +116,88 @@ def test_an_unreachable_database_is_named_without_its_password(sqlite_pair: Pair
     with pytest.raises(UnreachableError, match=r"user:\*\*\*@127\.0\.0\.1:1.*does not answer") as failure:
         resolve([TableSpec("t")], sqlite_pair.monolith.engine, away)
     assert "hunter2" not in str(failure.value)
+
+
+@pytest.fixture
+def split(like_pair: Pair) -> Pair:
+    pair = like_pair
+    pair.monolith.run(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT)",
+        "CREATE TABLE documents (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT)",
+    )
+    pair.service.run(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE TABLE notes (customer_id INTEGER PRIMARY KEY, note TEXT, name TEXT)",
+        "CREATE TABLE worded (id TEXT PRIMARY KEY, note TEXT)",
+        "CREATE TABLE invoices (id INTEGER PRIMARY KEY, body TEXT)",
+        "CREATE TABLE receipts (id INTEGER PRIMARY KEY, body TEXT)",
+    )
+    return pair
+
+
+NOTES = TableSpec("customers", "notes", {"customer_id": "id"})
+
+
+@pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        ((TableSpec("customers"), NOTES), r"column 'name' of table 'customers' is filled from several"),
+        ((TableSpec("customers"), TableSpec("customers")), r"carried to 'customers' twice"),
+        (
+            (TableSpec("customers"), TableSpec("customers", "notes", {"customer_id": "id"}, where="true")),
+            r"each has a `where`",
+        ),
+        ((TableSpec("customers", optional=True),), r"`optional` is for the second"),
+        (
+            (
+                TableSpec("customers"),
+                TableSpec(
+                    "customers",
+                    "notes",
+                    {"customer_id": "id", "note": {"value": "x"}},
+                    drop=["name"],
+                    optional=True,
+                ),
+            ),
+            r"'notes' is `optional`, but no column",
+        ),
+        (
+            (
+                TableSpec("documents", "invoices", where="kindd = 'i'"),
+                TableSpec("documents", "receipts", where="1=2"),
+            ),
+            r"cannot be read: .*kindd",
+        ),
+    ],
+)
+def test_a_split_that_cannot_be_right_says_what_to_do(
+    split: Pair, specs: tuple[TableSpec, ...], said: str
+) -> None:
+    with pytest.raises(SchemaError, match=said):
+        resolved(split, *specs)
+
+
+def test_a_split_comes_back_only_with_what_tells_its_rows_apart(split: Pair) -> None:
+    specs = [TableSpec("documents", table, where=f"kind = '{table}'") for table in ("invoices", "receipts")]
+    assert [mapping.backward for mapping in resolved(split, *specs)] == [None, None]
+    first, second = specs
+    told = TableSpec("documents", "invoices", where=first.where, reverse={"kind": "'invoices'"})
+    assert [mapping.backward is None for mapping in resolved(split, told, second)] == [False, True]
+
+
+def test_of_two_copies_one_comes_back(split: Pair) -> None:
+    customers, notes = resolved(split, TableSpec("customers", reverse={"name": "name"}), NOTES)
+    assert [column.target for column in customers.backward or ()] == ["id", "name"]
+    assert [column.target for column in notes.backward or ()] == ["id", "note"]
+    assert [column.target for column in notes.forward] == ["customer_id", "note", "name"]
+
+
+def test_keys_of_tables_that_become_one_row_are_of_one_type(split: Pair) -> None:
+    split.monolith.run("CREATE TABLE remarks (id TEXT PRIMARY KEY, note TEXT)")
+    split.service.run("CREATE TABLE people (id TEXT PRIMARY KEY, name TEXT, note TEXT)")
+    with pytest.raises(SchemaError, match="their keys are of different types"):
+        resolved(
+            split,
+            TableSpec("customers", "people", drop=["note"]),
+            TableSpec("remarks", "people"),
+        )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.engine import make_url
 
+from dual_write.resolve import TableSpec, resolve
 from flags.side import Side
 from tests.integration.dual_write.conftest import Database, Pair, mapped, settle, switch
 
@@ -56,4 +57,45 @@ def test_foreign_triggers_sleep_and_references_are_met_without_superusers_rights
     owners.service.run("INSERT INTO parents VALUES (3, 'c')")
     assert owners.service.query("SELECT id FROM seen") == [(3,)]
     assert settle(replication, Side.MONOLITH) == 1
+    replication.uninstall()
+
+
+def test_references_between_the_parts_of_a_split_table_are_met_without_superusers_rights(
+    owners: Pair,
+) -> None:
+    owners.monolith.run("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, street TEXT)")
+    owners.service.run(
+        "CREATE TABLE addresses (customer_id INTEGER PRIMARY KEY, street TEXT)",
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)",
+        "ALTER TABLE addresses ADD FOREIGN KEY (customer_id) REFERENCES customers",
+    )
+    mappings = resolve(
+        [
+            TableSpec("customers"),
+            TableSpec("customers", "addresses", columns={"customer_id": "id"}, optional=True),
+        ],
+        owners.monolith.engine,
+        owners.service.engine,
+    )
+    owners.monolith.run("INSERT INTO customers VALUES (1, 'a', 's'), (2, 'b', NULL)")
+    replication = owners.started(*mappings)
+    owners.monolith.run(
+        "INSERT INTO customers VALUES (3, 'c', 't')",
+        "UPDATE customers SET street = 'u' WHERE id = 2",
+        "DELETE FROM customers WHERE id = 1",
+    )
+    while replication.step(Side.SERVICE, 1):
+        assert replication.parked(Side.SERVICE) == []
+    assert owners.rows(Side.SERVICE, "addresses") == [(2, "u"), (3, "t")]
+    assert owners.rows(Side.SERVICE, "customers") == [(2, "b"), (3, "c")]
+    switch(replication, Side.SERVICE, 2)
+    owners.service.run(
+        "INSERT INTO customers VALUES (4, 'd')",
+        "INSERT INTO addresses VALUES (4, 'v')",
+        "DELETE FROM addresses WHERE customer_id = 2",
+    )
+    while replication.step(Side.MONOLITH, 1):
+        assert replication.parked(Side.MONOLITH) == []
+    assert owners.rows(Side.MONOLITH, "customers") == [(2, "b", None), (3, "c", "t"), (4, "d", "v")]
+    switch(replication, Side.MONOLITH, 3)
     replication.uninstall()

@@ -54,6 +54,68 @@ def test_a_phase_may_refine_its_own_wildcard_but_not_repeat_itself() -> None:
     assert place == ("phases", 0, "routes", 1)
 
 
+def split(*tables: dict[str, object]) -> Phase:
+    service = {"url": "http://127.0.0.1:8001", "database": "sqlite:///a.db"}
+    return Phase.model_validate({"name": "a", "tables": tables, "service": service})
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        [{"monolith": "a"}, {"monolith": "a", "service": "b", "optional": True}],
+        [{"monolith": "a", "where": "x"}, {"monolith": "a", "service": "b", "where": "not x"}],
+        [{"monolith": "a"}, {"monolith": "b", "service": "a"}],
+        [
+            {"monolith": "a", "where": "x", "service": "c"},
+            {"monolith": "b", "service": "c", "where": "not x"},
+        ],
+        [{"monolith": "a"}, {"monolith": "a", "service": "b", "follow": True}],
+    ],
+)
+def test_a_table_may_be_split_within_its_phase(tables: list[dict[str, object]]) -> None:
+    assert list(conflicts([split(*tables)])) == []
+
+
+@pytest.mark.parametrize(
+    ("tables", "index", "said"),
+    [
+        ([{"monolith": "a"}, {"monolith": "a"}], 0, "carried to 'a' twice"),
+        (
+            [{"monolith": "a"}, {"monolith": "a", "service": "b"}, {"monolith": "b"}],
+            1,
+            "Split a table on one side only",
+        ),
+        ([{"monolith": "a"}, {"monolith": "b", "service": "a", "follow": True}], 0, "only follows"),
+        ([{"monolith": "a"}, {"monolith": "a", "service": "b", "where": "x"}], 1, "each has a `where`"),
+        ([{"monolith": "a", "optional": True}], 0, "`optional` is for the second"),
+        (
+            [{"monolith": "a", "optional": True}, {"monolith": "a", "service": "b"}],
+            0,
+            "`optional` is for the second",
+        ),
+        (
+            [
+                {"monolith": "a", "where": "x"},
+                {"monolith": "a", "service": "b", "where": "y", "optional": True},
+            ],
+            1,
+            "`optional` is for the second",
+        ),
+    ],
+)
+def test_a_split_that_cannot_be_right(tables: list[dict[str, object]], index: int, said: str) -> None:
+    (place, text), *_ = conflicts([split(*tables)])
+    assert place == ("phases", 0, "tables", index)
+    assert said in text
+
+
+def test_a_table_is_split_within_one_phase_only() -> None:
+    other = {"monolith": "a", "service": "b", "where": "x"}
+    first, second = split({**other, "service": "a"}), split(other)
+    ((_, text),) = conflicts([first, second.model_copy(update={"name": "b"})])
+    assert "claimed already by phase 'a'" in text
+
+
 def test_a_table_belongs_to_one_phase_and_may_be_followed_by_others() -> None:
     ((place, message),) = conflicts([phase("a", tables=("t",)), phase("b", tables=("u", "t"))])
     assert place == ("phases", 1, "tables", 1)
@@ -61,11 +123,11 @@ def test_a_table_belongs_to_one_phase_and_may_be_followed_by_others() -> None:
     assert list(conflicts([phase("a", tables=("t",)), phase("b", tables=("t",), follow=True)])) == []
 
 
-def test_two_tables_are_not_carried_into_one() -> None:
-    merged = phase("a", tables=("t", "u")).model_dump()
-    merged["tables"][1]["service"] = "t"
-    ((place, message),) = conflicts([Phase.model_validate(merged)])
-    assert place == ("phases", 0, "tables", 1)
+def test_tables_of_two_phases_are_not_carried_into_one() -> None:
+    merged = {**phase("a", tables=("u",)).model_dump(), "name": "b"}
+    merged["tables"][0]["service"] = "t"
+    ((place, message),) = conflicts([phase("a", tables=("t",)), Phase.model_validate(merged)])
+    assert place == ("phases", 1, "tables", 0)
     assert "filled already from 't'" in message
 
 
