@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
-from dual_write.convert import Converter, converter
+from dual_write.convert import Converter, as_it_is, converter
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
 from dual_write.rows import Reader, Row, Session, Writer
@@ -60,6 +60,8 @@ def carrier(
 
 
 def _converted(converters: Sequence[Converter], row: Row) -> Row:
+    if all(convert is as_it_is for convert in converters):
+        return row
     return tuple(
         None if value is None else convert(value) for convert, value in zip(converters, row, strict=True)
     )

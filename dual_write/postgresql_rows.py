@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from dual_write.errors import SchemaError
-from dual_write.postgresql_session import PostgreSQLSession, native
+from dual_write.postgresql_session import PostgreSQLSession, array, native
 from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 _TYPES = """
@@ -120,7 +120,7 @@ class PostgreSQLReader(Reader):
     def rows(self, session: Session, keys: Sequence[str]) -> dict[str, Row]:
         found = native(session).native(
             f"{self._selected} WHERE ({self._listed}) IN ({self._decoded})",
-            list(keys),
+            array(keys),
         )
         return {row[0]: row[1:] for row in found}
 

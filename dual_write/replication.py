@@ -161,21 +161,14 @@ class Replication:
         return settle(self._towards(to), partial(self.step, to), time.monotonic() + seconds)
 
     def changed_last(self, to: Side, flow: TableFlow, limit: int) -> list[Row]:
-        """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them."""
+        """The keys of ``flow`` that changed last on the source, newest first, as its driver delivers them."""
         for channel in self._towards(to):
             if flow.source not in (table.table for table in channel.stream.captured()):
                 continue
-            with channel.target.reading() as session:
-                rows = session.execute(
-                    f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
-                    "ORDER BY epoch DESC, seq DESC LIMIT ?",
-                    channel.stream.name,
-                    flow.source,
-                    limit,
-                )
             reader = channel.carriers[flow.source].reader
             with channel.source.reading() as session:
-                return reader.delivered(session, [key for (key,) in rows])
+                keys = channel.source.latest(session, channel.stream.name, flow.source, limit)
+                return reader.delivered(session, keys)
         return []
 
     def drain(self, to: Side, deadline: float) -> int:
