@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from dual_write.rows import Copier, Reader, Session, TypeName, Writer
 
-
 KEPT = 1000
 """How many of a stream's newest entries stay in the log for ``Adapter.latest``, passed or not."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from dual_write import inbox as inboxes
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
+from dual_write.ahead import LARGEST, ReadAhead
 from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
@@ -51,6 +52,7 @@ class Replication:
             Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
             for stream in streams(phase, self.mappings)
         ]
+        self._ahead = {channel.stream.name: ReadAhead(channel) for channel in self._channels}
 
     # --- life
 
@@ -95,6 +97,8 @@ class Replication:
 
     def dispose(self) -> None:
         """Close connections."""
+        for ahead in self._ahead.values():
+            ahead.close()
         for database in self._adapters.values():
             database.dispose()
 
@@ -137,8 +141,8 @@ class Replication:
         """Whether every table's backfill is complete."""
         return all(Backfill(channel).complete() for channel in self._towards(Side.SERVICE))
 
-    def step(self, to: Side, limit: int = 1000) -> int:
-        """Apply one batch towards ``to``; the number of log entries passed. Raises FencedError when closed.
+    def step(self, to: Side, limit: int = LARGEST) -> int:
+        """Apply one batch of at most ``limit`` towards ``to``; the number of log entries passed. Raises FencedError when closed.
 
         While moved tables are closed, following ones still flow; FencedError is for when nothing does.
         """
@@ -146,7 +150,7 @@ class Replication:
         channels = self._towards(to)
         for channel in channels:
             try:
-                passed += channel.step(limit).passed
+                passed += self._ahead[channel.stream.name].step(limit).passed
             except FencedError:
                 closed += 1
                 if closed == len(channels):

@@ -179,7 +179,7 @@ class SQLite(Adapter):
         return len(
             session.execute(
                 "DELETE FROM strangler_change WHERE stream = ? AND id <= ? AND id <= (SELECT id "
-                f"FROM strangler_change WHERE stream = ? ORDER BY id DESC LIMIT 1 OFFSET {KEPT}) RETURNING id",
+                f"FROM strangler_change WHERE stream = ? ORDER BY id DESC LIMIT 1 OFFSET {KEPT}) RETURNING 1",
                 stream,
                 max(position.id, position.floor),
                 stream,
