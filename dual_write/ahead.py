@@ -2,8 +2,10 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from dual_write.channel import Batch, Channel, Step
+from dual_write.errors import FencedError
 
 SMALLEST, LARGEST = 250, 8000
 _BRISK_SECONDS, _LONG_SECONDS = 0.2, 0.5
@@ -31,11 +33,25 @@ class ReadAhead:
         self._next: Future[Batch | None] | None = None
 
     def step(self, limit: int) -> Step:
-        """As ``Channel.step``. What was read ahead is dropped when the batch before it was not written."""
+        """As ``Channel.step``. What was read ahead is read anew if anything has come in between."""
         limit = min(limit, self._limit)
-        batch = self._read(limit)
-        if batch is None:
-            return Step(0)
+        ahead = self._take()
+        if ahead is not None:
+            with suppress(FencedError):  # of an epoch that is over, perhaps: the new one's batch will tell
+                step = self._write(ahead, limit)
+                if not step.raced:
+                    return step
+        batch = self._channel.read(limit)
+        return Step(0) if batch is None else self._write(batch, limit)
+
+    def close(self) -> None:
+        """Let go of the thread; a later step starts anew."""
+        self._take()
+        if self._reader is not None:
+            self._reader.shutdown()
+            self._reader = None
+
+    def _write(self, batch: Batch, limit: int) -> Step:
         if batch.full:
             self._reader = self._reader or ThreadPoolExecutor(1, thread_name_prefix="read ahead")
             self._next = self._reader.submit(self._channel.read, limit, behind=batch)
@@ -43,28 +59,14 @@ class ReadAhead:
         try:
             step = self._channel.write(batch)
         except BaseException:
-            self._drop()
+            self._take()
             raise
         if step.raced:
-            self._drop()
+            self._take()
         self._limit = paced(self._limit, step.passed, time.monotonic() - began)
         return step
 
-    def close(self) -> None:
-        """Let go of the thread; a later step starts anew."""
-        self._drop()
-        if self._reader is not None:
-            self._reader.shutdown()
-            self._reader = None
-
-    def _read(self, limit: int) -> Batch | None:
-        if self._next is None:
-            return self._channel.read(limit)
+    def _take(self) -> Batch | None:
+        """What was read ahead, once it is read; a failure is left to the next read to meet again."""
         ahead, self._next = self._next, None
-        return ahead.result()
-
-    def _drop(self) -> None:
-        """Wait for what is being read, which the schemas may not be looked at anew meanwhile, and forget it."""
-        ahead, self._next = self._next, None
-        if ahead is not None:
-            ahead.exception()
+        return None if ahead is None or ahead.exception() else ahead.result()
