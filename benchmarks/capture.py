@@ -66,7 +66,11 @@ def _capture(source: str, target: str) -> Iterator[None]:
 def _milliseconds(connection: psycopg.Connection[tuple[int, ...]]) -> float:
     began = time.perf_counter()
     for _ in range(TRANSACTIONS):
-        account, teller, delta = random.randint(1, ACCOUNTS), random.randint(1, TELLERS), random.randint(-9, 9)
+        account, teller, delta = (
+            random.randint(1, ACCOUNTS),
+            random.randint(1, TELLERS),
+            random.randint(-9, 9),
+        )
         connection.execute("BEGIN")
         connection.execute("UPDATE accounts SET abalance = abalance + %s WHERE aid = %s", (delta, account))
         connection.execute("SELECT abalance FROM accounts WHERE aid = %s", (account,))

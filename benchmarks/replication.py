@@ -89,9 +89,7 @@ def lag(pair: Pair, rate: float, seconds: int) -> list[float]:
             [first] = connection.execute("SELECT max(id) FROM orders").fetchone() or (0,)
         pair.load(int(rate * seconds), rate)
         _wait(pair.caught_up)
-        committed = (
-            f"SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM orders WHERE id > {first}"
-        )
+        committed = f"SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM orders WHERE id > {first}"
         with connect(pair.source) as here, connect(pair.target) as there:
             began, ended = dict(here.execute(committed).fetchall()), dict(there.execute(committed).fetchall())
     return [(ended[row] - at) * 1000 for row, at in began.items()]

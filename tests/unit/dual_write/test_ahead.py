@@ -14,7 +14,5 @@ from dual_write.ahead import LARGEST, SMALLEST, paced
         (SMALLEST, SMALLEST, 9.0, SMALLEST),
     ],
 )
-def test_batches_are_as_long_as_time_allows(
-    limit: int, entries: int, seconds: float, following: int
-) -> None:
+def test_batches_are_as_long_as_time_allows(limit: int, entries: int, seconds: float, following: int) -> None:
     assert paced(limit, entries, seconds) == following
