@@ -1,4 +1,4 @@
-"""What capture adds to a transaction such as pgbench's: three updates, a look, and an insert, over a socket."""
+"""What capture adds to a transaction like pgbench's: three updates, a look and an insert, by one client."""
 
 import random
 import time

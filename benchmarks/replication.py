@@ -2,8 +2,8 @@
 
 - ``vs_logical_replication``: changes a second applied from a backlog of small transactions, against a
   subscription of PostgreSQL's own that carries the same load between two more databases.
-- ``lag_ms_p99``: from commit to commit on the other side, by both servers' commit timestamps, of every row that
-  is inserted while changes come at half that speed.
+- ``lag_ms_p99``: from commit to commit on the other side, by both databases' commit timestamps, of every row
+  that is inserted while changes come at half that speed.
 - ``trigger_cost``: a transaction as pgbench's with capture on its four tables, against one without.
 - ``backfill_vs_copy``: COPY out to a file and in again, against a backfill with capture and guard.
 - ``relay_peak_mib``: the most memory that a relay had while it worked off a backlog of a million changes.
@@ -82,17 +82,18 @@ def sustained(server: PostgreSQLServer, changes: int, rounds: int) -> Samples:
 
 
 def lag(pair: Pair, rate: float, seconds: int) -> list[float]:
-    """For each row that the load inserts within ``seconds``, how many ms its commit was behind the source's."""
+    """For each row that the load inserts within ``seconds``, the ms its commit came behind the source's."""
     with pair.replication(), pair.relay():
         pair.load(int(rate), rate)  # for a second: connections open, plans are made
         with connect(pair.source) as connection:
             [first] = connection.execute("SELECT max(id) FROM orders").fetchone() or (0,)
         pair.load(int(rate * seconds), rate)
         _wait(pair.caught_up)
-        committed = f"SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM orders WHERE id > {first}"
+        at = "extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8"
+        committed = f"SELECT id, {at} FROM orders WHERE id > {first}"
         with connect(pair.source) as here, connect(pair.target) as there:
             began, ended = dict(here.execute(committed).fetchall()), dict(there.execute(committed).fetchall())
-    return [(ended[row] - at) * 1000 for row, at in began.items()]
+    return [(ended[row] - begun) * 1000 for row, begun in began.items()]
 
 
 def memory(pair: Pair, backlog: int) -> float:

@@ -1,10 +1,9 @@
 """How long writes wait for a switch: at a steady rate, back and forth, with every acknowledged one looked up.
 
 ``pause_ms_p99`` is the median over all switches, cancelled ones too, of the p99 that each added to the writes
-that met it, counted from when a write was due. ``switches_back_and_forth_lost`` counts the acknowledged writes
-that the side which owned them in the end does not have, ``doubled`` those that it has twice, and
-``leftover_guards`` the databases whose guard is not as the writer asks. ``--database sqlite`` measures without a
-PostgreSQL.
+that met it, counted from when a write was due. ``switches_back_and_forth_lost`` counts acknowledged writes
+that their owner in the end does not have, ``doubled`` those that it has twice, and ``leftover_guards`` the
+databases whose guard is not as the writer asks. ``--database sqlite`` measures without a PostgreSQL.
 """
 
 import argparse

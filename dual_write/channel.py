@@ -29,7 +29,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries that were read behind what the inbox had ``seen``, and the rows of their keys as they were then.
+    """Entries that were read behind what the inbox had ``seen``, and the rows of their keys as of then.
 
     ``position`` is that of the last entry; ``full`` says that more are likely to follow.
     """

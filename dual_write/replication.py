@@ -141,10 +141,15 @@ class Replication:
         """Whether every table's backfill is complete."""
         return all(Backfill(channel).complete() for channel in self._towards(Side.SERVICE))
 
-    def step(self, to: Side, limit: int = LARGEST) -> int:
-        """Apply one batch of at most ``limit`` towards ``to``; the number of log entries passed. Raises FencedError when closed.
+    def backfilled_rows(self, to: Side) -> int:
+        """How many rows the backfill has copied to ``to``."""
+        return sum(Backfill(channel).copied() for channel in self._towards(to))
 
-        While moved tables are closed, following ones still flow; FencedError is for when nothing does.
+    def step(self, to: Side, limit: int = LARGEST) -> int:
+        """Apply one batch towards ``to``, of ``limit`` entries at most; the number that were passed.
+
+        Raises FencedError when closed. While moved tables are closed, following ones still flow; FencedError
+        is for when nothing does.
         """
         passed, closed = 0, 0
         channels = self._towards(to)
