@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from dual_write.mapping import TableFlow
 from dual_write.rows import Copier, Reader, Session, TypeName, Writer
 
+KEPT = 1000
+"""How many of a stream's newest entries stay in the log for ``Adapter.latest``, passed or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -135,8 +138,12 @@ class Adapter(ABC):
         """Age of the oldest transaction that holds the log's reading back."""
 
     @abstractmethod
+    def latest(self, session: Session, stream: str, table: str, limit: int) -> list[str]:
+        """The keys of a table's newest ``limit`` entries, newest first, each once."""
+
+    @abstractmethod
     def purge(self, session: Session, stream: str, position: Position) -> int:
-        """Delete the entries that ``position`` has passed; their number."""
+        """Delete the entries that ``position`` has passed, but for the newest ``KEPT``; their number."""
 
     @abstractmethod
     def forget(self, session: Session, stream: str) -> None:

@@ -57,6 +57,12 @@ class Backfill:
                 for checkpoint in (self._read(session, mapping) for mapping in self._tables())
             )
 
+    def copied(self) -> int:
+        """The rows copied so far."""
+        with self._channel.target.reading() as session:
+            found = [self._read(session, table) for table in self._tables()]
+        return sum(checkpoint.copied for checkpoint in found if checkpoint is not None)
+
     def _tables(self) -> Sequence[str]:
         return [flow.name for flow in self._channel.stream.flows()]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
 from dual_write.computing import written
-from dual_write.convert import Converter, converter
+from dual_write.convert import Converter, as_it_is, converter
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
 from dual_write.rows import AMBIGUOUS, Reader, Row, Session, Writer
@@ -69,6 +69,8 @@ def carrier(
 
 
 def _converted(converters: Sequence[Converter], row: Row) -> Row:
+    if all(convert is as_it_is for convert in converters):
+        return row
     return tuple(
         None if value is None else convert(value) for convert, value in zip(converters, row, strict=True)
     )

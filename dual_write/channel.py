@@ -27,6 +27,21 @@ class Step:
     raced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries that were read behind what the inbox had ``seen``, and the rows of their keys as of then.
+
+    ``position`` is that of the last entry; ``full`` says that more are likely to follow.
+    """
+
+    seen: Inbox
+    works: Sequence[Work]
+    rows: Mapping[tuple[str, str], Row]
+    entries: int
+    position: Position
+    full: bool
+
+
 class Channel:
     """Reads a stream's change log and brings the target's rows up to date. Not safe between threads."""
 
@@ -63,37 +78,60 @@ class Channel:
             self.__dict__.pop(cached, None)
 
     def step(self, limit: int, *, beyond_horizon: bool = False, retry_all: bool = False) -> Step:
-        """Apply up to ``limit`` entries. Raises FencedError when the stream is closed.
+        """Read up to ``limit`` entries and apply them. Raises FencedError when the stream is closed."""
+        batch = self.read(limit, beyond_horizon=beyond_horizon, retry_all=retry_all)
+        return Step(0) if batch is None else self.write(batch)
 
-        The batch is read before the target is locked, so that its lock is held for the writing alone; a
-        batch that another process applied meanwhile is dropped. Nothing is waited for while the source is
-        being read: on SQLite a reader that waits for another lock would hold up the monolith's commits.
+    def read(
+        self,
+        limit: int,
+        *,
+        behind: Batch | None = None,
+        beyond_horizon: bool = False,
+        retry_all: bool = False,
+    ) -> Batch | None:
+        """The next batch, or the one ``behind`` another that is not yet written; None when there is nothing.
+
+        Nothing is waited for while the source is being read: on SQLite a reader that waits for another lock
+        would hold up the monolith's commits.
         """
         carriers = self.carriers
-        with self.target.reading() as there:
-            seen = inboxes.read(self.target, there, self.stream.name)
-            parked = parking.read(self.target, there, self.stream.name)
+        if behind is None:
+            with self.target.reading() as there:
+                seen = inboxes.read(self.target, there, self.stream.name)
+                parked = parking.read(self.target, there, self.stream.name)
+            now = time.time()
+            due = [entry for entry in parked if retry_all or entry.due <= now]
+        else:
+            seen, due = replace(behind.seen, position=behind.position), []
         inboxes.require_open(seen, self.stream.name)
-        now = time.time()
-        due = [entry for entry in parked if retry_all or entry.due <= now]
         with self.source.reading() as here:
             look = self.source.remaining if beyond_horizon else self.source.changes
             changes = look(here, self.stream.name, seen.position, limit)
             works = gather(routed(changes, self._lanes), due)
             if not works:
-                return Step(0)
+                return None
             rows = self._hydrate(here, carriers, works)
         position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
+        return Batch(seen, works, rows, len(changes), position, full=len(changes) == limit)
+
+    def write(self, batch: Batch) -> Step:
+        """Apply a batch, unless another process has applied its entries meanwhile. Raises FencedError.
+
+        It was read before the target is locked, so that the lock is held for the writing alone.
+        """
+        name = self.stream.name
         with self.target.writing() as there:
-            locked = inboxes.read(self.target, there, self.stream.name, lock=True)
-            inboxes.require_unchanged(seen, locked, self.stream.name)
-            if locked.position != seen.position:
+            locked = inboxes.read(self.target, there, name, lock=True)
+            inboxes.require_unchanged(batch.seen, locked, name)
+            if locked.position != batch.seen.position:
                 return Step(0, raced=True)
-            failures = self.applier.apply(there, locked.epoch, works, rows)
-            self._park(there, works, failures, parked)
-            moved = replace(locked, position=position, passed=locked.passed + len(changes))
-            inboxes.write(self.target, there, self.stream.name, moved)
-        return Step(len(changes))
+            parked = parking.read(self.target, there, name)
+            failures = self.applier.apply(there, locked.epoch, batch.works, batch.rows)
+            self._park(there, batch.works, failures, parked)
+            moved = replace(locked, position=batch.position, passed=locked.passed + batch.entries)
+            inboxes.write(self.target, there, name, moved)
+        return Step(batch.entries)
 
     @cached_property
     def _lanes(self) -> dict[str, list[str]]:

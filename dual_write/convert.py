@@ -32,7 +32,7 @@ def converter(
 ) -> Converter:
     """The function for a column's values other than NULL. Raises SchemaError for a type it cannot carry."""
     if source == target:
-        return _as_it_is
+        return as_it_is
     postgresql = source_type if source == "postgresql" else target_type
     if postgresql.base not in _CARRIED:
         raise SchemaError(
@@ -43,10 +43,10 @@ def converter(
         return _TO_POSTGRESQL.get(postgresql.base, _text)
     if postgresql.base == "uuid" and target_type.base.replace(" ", "") == "char(32)":
         return _bare_uuid
-    return _FROM_POSTGRESQL.get(postgresql.base, _as_it_is)
+    return _FROM_POSTGRESQL.get(postgresql.base, as_it_is)
 
 
-def _as_it_is(value: object) -> object:
+def as_it_is(value: object) -> object:
     return value
 
 

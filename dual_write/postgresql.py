@@ -33,11 +33,7 @@ _BOOKKEEPING = {
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)",
-    # A switch asks for the keys applied last while clients wait: without it, by sorting every version.
-    "CREATE INDEX IF NOT EXISTS version_latest ON strangler.version (stream, tbl, epoch, seq)",
-)
+_INDEXES = ("CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)",)
 # A frozen process must not keep its locks: the server ends a transaction that idles as long as this.
 _IDLE_SECONDS = 30
 
@@ -60,9 +56,11 @@ class PostgreSQL(PostgreSQLLog):
 
     @contextmanager
     def writing(self, lock_timeout: float = 5.0) -> Iterator[Session]:
-        with self._transaction("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") as session:
-            session.execute(f"SET LOCAL lock_timeout = {max(1, int(lock_timeout * 1000))}")
-            session.execute(f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}")
+        with self._transaction(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "  # one statement's way to the server and back
+            f"SET LOCAL lock_timeout = {max(1, int(lock_timeout * 1000))}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}"
+        ) as session:
             yield session
 
     @contextmanager

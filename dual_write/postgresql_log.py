@@ -5,8 +5,10 @@ still open. What a cursor has passed, nothing can commit in front of.
 """
 
 from collections.abc import Sequence
+from itertools import starmap
 
-from dual_write.adapter import Adapter, Change, Position
+from dual_write.adapter import KEPT, Adapter, Change, Position
+from dual_write.postgresql_session import array
 from dual_write.rows import Session
 
 _BEHIND = "stream = ? AND (xid, id) > (?::text::xid8, ?) AND id > ?"
@@ -16,9 +18,11 @@ class PostgreSQLLog(Adapter):
     """The part of the adapter that reads and keeps the log."""
 
     def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
+        # Statistics of a log are never of today: the planner would sort a long backlog for each batch.
+        session.execute("SET LOCAL enable_sort = off")
         return self._read(
             session,
-            f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT ?",
+            f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY c.xid, c.id LIMIT ?",
             *_bound(stream, position),
             limit,
         )
@@ -28,9 +32,11 @@ class PostgreSQLLog(Adapter):
 
     def _read(self, session: Session, condition: str, *values: object) -> list[Change]:
         rows = session.execute(
-            f"SELECT xid::text::bigint, id, tbl, key FROM strangler.change {condition}", *values
+            # By the table's own column: a bare xid would name the text in the result, which has no index.
+            f"SELECT c.xid::text::bigint, c.id, tbl, key FROM strangler.change AS c {condition}",
+            *values,
         )
-        return [Change(*row) for row in rows]
+        return list(starmap(Change, rows))
 
     def backlog(self, session: Session, stream: str, position: Position) -> tuple[int, float]:
         [(count, age)] = session.execute(
@@ -47,11 +53,24 @@ class PostgreSQLLog(Adapter):
         )
         return max(0.0, float(age))
 
+    def latest(self, session: Session, stream: str, table: str, limit: int) -> list[str]:
+        rows = session.execute(
+            "SELECT key FROM strangler.change WHERE stream = ? AND tbl = ? AND key IS NOT NULL "
+            "ORDER BY xid DESC, id DESC LIMIT ?",
+            stream,
+            table,
+            limit,
+        )
+        return list(dict.fromkeys(key for (key,) in rows))
+
     def purge(self, session: Session, stream: str, position: Position) -> int:
         [(count,)] = session.execute(
             "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
-            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) RETURNING 1) SELECT count(*) FROM gone",
+            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) "
+            "AND (xid, id) <= (SELECT xid, id FROM strangler.change WHERE stream = ? "
+            f"ORDER BY xid DESC, id DESC OFFSET {KEPT} LIMIT 1) RETURNING 1) SELECT count(*) FROM gone",
             *_bound(stream, position),
+            stream,
         )
         return int(count)
 
@@ -61,7 +80,7 @@ class PostgreSQLLog(Adapter):
     def claim(
         self, session: Session, stream: str, table: str, epoch: int, entries: Sequence[tuple[str, int, bool]]
     ) -> set[str]:
-        keys, sequences, deleted = (list(column) for column in zip(*entries, strict=True))
+        keys, sequences, deleted = zip(*entries, strict=True)
         rows = session.execute(
             "INSERT INTO strangler.version AS v SELECT ?::text, ?::text, n.key, ?::bigint, n.seq, n.deleted "
             "FROM unnest(?::text[], ?::bigint[], ?::boolean[]) AS n(key, seq, deleted) ORDER BY n.key "
@@ -71,9 +90,9 @@ class PostgreSQLLog(Adapter):
             stream,
             table,
             epoch,
-            keys,
-            sequences,
-            deleted,
+            array(keys),
+            array([str(sequence) for sequence in sequences]),
+            array(["t" if gone else "f" for gone in deleted]),
         )
         return {key for (key,) in rows}
 

@@ -7,7 +7,7 @@ import psycopg
 
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
-from dual_write.postgresql_session import PostgreSQLSession, native
+from dual_write.postgresql_session import PostgreSQLSession, array, native
 from dual_write.relation import one_key_form, source_relation
 from dual_write.rows import AMBIGUOUS, Reader, Row, Session, TypeName, Writer
 
@@ -137,7 +137,7 @@ class PostgreSQLReader(Reader):
     def rows(self, session: Session, keys: Sequence[str]) -> dict[str, Row]:
         found = native(session).native(
             f"{self._selected} WHERE ({self._listed}) IN ({self._decoded})",
-            list(keys),
+            array(keys),
         )
         return dict(map(_keyed, found))
 

@@ -25,7 +25,8 @@ _LONGEST_PAUSE_SECONDS = 5.0
 class Relay:
     """Steps in the directions that ``directions`` names at each turn; it has to answer without failing.
 
-    ``trouble`` is the last error while the relay waits for a database to come back, None when all is well.
+    ``trouble`` is the last error while the relay waits for a database to come back, None when all is well;
+    ``batches`` and ``failures`` count.
     """
 
     def __init__(self, replication: Replication, directions: Callable[[], Sequence[Side]]) -> None:
@@ -33,7 +34,15 @@ class Relay:
         self._directions = directions
         self._pause = _FIRST_PAUSE_SECONDS
         self._purged = time.monotonic()
+        self._turned = time.monotonic()
         self.trouble: DataError | None = None
+        self.batches = 0
+        self.failures = 0
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since a turn last came to its end, and so both databases answered."""
+        return time.monotonic() - self._turned
 
     def run(self, stop: threading.Event) -> None:
         """Return soon after ``stop`` is set; between two batches, never within one."""
@@ -54,9 +63,11 @@ class Relay:
         passed = 0
         for to in self._directions():
             try:
-                passed += self._replication.step(to)
+                stepped = self._replication.step(to)
             except FencedError:
                 continue  # closed meanwhile: the next turn asks again which way to go
+            passed += stepped
+            self.batches += stepped > 0
         if time.monotonic() - self._purged > _PURGE_SECONDS:
             self._purged = time.monotonic()
             self._replication.purge()
@@ -66,9 +77,11 @@ class Relay:
         if self.trouble is None or str(error) != str(self.trouble):
             _log.warning("phase %s: %s", self._replication.phase, error)
         self.trouble = error
+        self.failures += 1
 
     def _recovered(self) -> None:
         if self.trouble is not None:
             _log.warning("phase %s: changes flow again", self._replication.phase)
         self.trouble = None
+        self._turned = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS

@@ -7,6 +7,7 @@ from functools import partial
 from dual_write import inbox as inboxes
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
+from dual_write.ahead import LARGEST, ReadAhead
 from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
@@ -51,6 +52,7 @@ class Replication:
             Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
             for stream in streams(phase, self.mappings)
         ]
+        self._ahead = {channel.stream.name: ReadAhead(channel) for channel in self._channels}
 
     # --- life
 
@@ -95,6 +97,8 @@ class Replication:
 
     def dispose(self) -> None:
         """Close connections."""
+        for ahead in self._ahead.values():
+            ahead.close()
         for database in self._adapters.values():
             database.dispose()
 
@@ -137,16 +141,21 @@ class Replication:
         """Whether every table's backfill is complete."""
         return all(Backfill(channel).complete() for channel in self._towards(Side.SERVICE))
 
-    def step(self, to: Side, limit: int = 1000) -> int:
-        """Apply one batch towards ``to``; the number of log entries passed. Raises FencedError when closed.
+    def backfilled_rows(self, to: Side) -> int:
+        """How many rows the backfill has copied to ``to``."""
+        return sum(Backfill(channel).copied() for channel in self._towards(to))
 
-        While moved tables are closed, following ones still flow; FencedError is for when nothing does.
+    def step(self, to: Side, limit: int = LARGEST) -> int:
+        """Apply one batch towards ``to``, of ``limit`` entries at most; the number that were passed.
+
+        Raises FencedError when closed. While moved tables are closed, following ones still flow; FencedError
+        is for when nothing does.
         """
         passed, closed = 0, 0
         channels = self._towards(to)
         for channel in channels:
             try:
-                passed += channel.step(limit).passed
+                passed += self._ahead[channel.stream.name].step(limit).passed
             except FencedError:
                 closed += 1
                 if closed == len(channels):
@@ -161,26 +170,21 @@ class Replication:
         return settle(self._towards(to), partial(self.step, to), time.monotonic() + seconds)
 
     def changed_last(self, to: Side, flow: TableFlow, limit: int) -> list[Row]:
-        """The keys of ``flow`` applied last on ``to``, newest first, as the source's driver delivers them.
+        """The keys of ``flow`` that changed last on the source, newest first, as its driver delivers them.
 
-        Up to ``limit`` of each of its lanes.
+        Up to ``limit`` of each of the tables that it reads.
         """
         for channel in self._towards(to):
             carrier = channel.carriers.get(flow.name)
             if carrier is None or carrier.flow.target != flow.target:
                 continue
-            rows: list[Row] = []
-            with channel.target.reading() as session:
-                for lane in flow.lanes:
-                    rows += session.execute(
-                        f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
-                        "ORDER BY epoch DESC, seq DESC LIMIT ?",
-                        channel.stream.name,
-                        lane,
-                        limit,
-                    )
             with channel.source.reading() as session:
-                return carrier.reader.delivered(session, [key for (key,) in rows])
+                keys = [
+                    key
+                    for table in flow.lanes.values()
+                    for key in channel.source.latest(session, channel.stream.name, table, limit)
+                ]
+                return carrier.reader.delivered(session, list(dict.fromkeys(keys)))
         return []
 
     def drain(self, to: Side, deadline: float) -> int:

@@ -8,7 +8,7 @@ from typing import cast
 import sqlalchemy as sa
 
 from dual_write import keys, sqlite_capture
-from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
+from dual_write.adapter import KEPT, Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
 from dual_write.mapping import TableFlow
@@ -16,7 +16,7 @@ from dual_write.rows import Row, Session, TypeName
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
 
 _BOOKKEEPING = {
-    # Purging keeps the newest entry, so that ids are never given out twice without AUTOINCREMENT, whose
+    # Purging keeps the newest entries, so that ids are never given out twice without AUTOINCREMENT, whose
     # sqlite_sequence table could not be removed again.
     "change": "id INTEGER PRIMARY KEY, stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT, "
     "at REAL NOT NULL DEFAULT (julianday('now'))",
@@ -32,11 +32,7 @@ _BOOKKEEPING = {
     "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
     "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
 }
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)",
-    # A switch asks for the keys applied last while clients wait: without it, by sorting every version.
-    "CREATE INDEX IF NOT EXISTS strangler_version_latest ON strangler_version (stream, tbl, epoch, seq)",
-)
+_INDEX = "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)"
 
 
 class SQLiteSession(Session):
@@ -114,8 +110,7 @@ class SQLite(Adapter):
         with self.writing() as session:
             for table, columns in _BOOKKEEPING.items():
                 session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
-            for index in _INDEXES:
-                session.execute(index)
+            session.execute(_INDEX)
 
     def drop_bookkeeping(self, session: Session) -> None:
         for table in _BOOKKEEPING:
@@ -176,13 +171,19 @@ class SQLite(Adapter):
     def horizon_seconds(self, session: Session) -> float:  # noqa: ARG002 - one writer at a time: none can be overtaken
         return 0.0
 
+    def latest(self, session: Session, stream: str, table: str, limit: int) -> list[str]:
+        entries = "FROM strangler_change WHERE stream = ? AND tbl = ? AND key IS NOT NULL"
+        rows = session.execute(f"SELECT key {entries} ORDER BY id DESC LIMIT ?", stream, table, limit)
+        return list(dict.fromkeys(keys.encode(keys.decode(key)) for (key,) in rows))
+
     def purge(self, session: Session, stream: str, position: Position) -> int:
         return len(
             session.execute(
-                "DELETE FROM strangler_change WHERE stream = ? AND id <= ? "
-                "AND id < (SELECT max(id) FROM strangler_change) RETURNING id",
+                "DELETE FROM strangler_change WHERE stream = ? AND id <= ? AND id <= (SELECT id "
+                f"FROM strangler_change WHERE stream = ? ORDER BY id DESC LIMIT 1 OFFSET {KEPT}) RETURNING 1",
                 stream,
                 max(position.id, position.floor),
+                stream,
             )
         )
 

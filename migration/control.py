@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, Table, func, select
+from sqlalchemy import Connection, Double, Engine, Row, Table, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -99,9 +99,14 @@ class Control:
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970: the database server's clock, or this host's for SQLite."""
+        at = self.clock(connection)
+        return at if isinstance(at, float) else float(connection.scalar(select(at)) or 0.0)
+
+    def clock(self, connection: Connection) -> Any:
+        """``now`` as a value for a statement to write or compare: it costs no question of its own."""
         if connection.dialect.name == "sqlite":
             return time.time()
-        return float(connection.scalar(select(func.extract("epoch", func.clock_timestamp()))) or 0.0)
+        return cast(func.extract("epoch", func.clock_timestamp()), Double)
 
     def revision(self) -> int:
         with self.read() as connection:

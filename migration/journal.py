@@ -1,7 +1,7 @@
 """What controllers set out to do and how far they came: written before each act (invariant I7)."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class Entry:
     state: str
     detail: Mapping[str, Any]
     at: float
+
+
+_Line = tuple[int, str, str, Mapping[str, Any]]
+"""A step's number and name, its state, and the detail."""
 
 
 class Journal:
@@ -92,9 +96,8 @@ class Journal:
         """Say that a step begins and, in the same write, that the one before it is ``done``."""
         with self._control.write() as connection:
             lease.hold(connection)
-            if done is not None:
-                self._write(connection, run, (step - 1, done[0], "done"), done[1])
-            self._write(connection, run, (step, name, "started"), {})
+            lines: list[_Line] = [] if done is None else [(step - 1, done[0], "done", done[1])]
+            self._write(connection, run, [*lines, (step, name, "started", {})])
 
     def commit(self, lease: Lease, run: Run) -> None:
         """Pass the point of no return: from here on the run can only be finished."""
@@ -106,9 +109,9 @@ class Journal:
         """Close the run as ``FINISHED`` or ``CANCELLED``."""
         with self._control.write() as connection:
             lease.hold(connection)
-            at = self._control.now(connection)
+            at = self._control.clock(connection)
             connection.execute(update(runs).where(runs.c.run == run.id).values(outcome=outcome, ended=at))
-            self._write(connection, run, (0, run.kind, outcome), detail)
+            self._write(connection, run, [(0, run.kind, outcome, detail)])
 
     def run(self, run_id: str) -> Run:
         """A run as it stands now."""
@@ -137,26 +140,21 @@ class Journal:
                 for row in connection.execute(query)
             ]
 
-    def _write(
-        self,
-        connection: Connection,
-        run: Run,
-        line: tuple[int, str, str],
-        detail: Mapping[str, Any],
-    ) -> None:
-        step, name, state = line
-        connection.execute(
-            insert(journal).values(
-                run=run.id,
-                phase=run.phase,
-                kind=run.kind,
-                step=step,
-                name=name,
-                state=state,
-                detail=dict(detail),
-                at=self._control.now(connection),
-            )
-        )
+    def _write(self, connection: Connection, run: Run, lines: Sequence[_Line]) -> None:
+        values = [
+            {
+                "run": run.id,
+                "phase": run.phase,
+                "kind": run.kind,
+                "step": step,
+                "name": name,
+                "state": state,
+                "detail": dict(detail),
+                "at": self._control.clock(connection),
+            }
+            for step, name, state, detail in lines
+        ]
+        connection.execute(insert(journal).values(values))  # one statement: clients may be waiting
 
 
 def _open_runs() -> Any:

@@ -64,7 +64,7 @@ class Lease:
         renewed = connection.execute(
             update(leases)
             .where(leases.c.name == self.name, leases.c.token == self.token, leases.c.holder.is_not(None))
-            .values(expires_at=self._control.now(connection) + self._ttl)
+            .values(expires_at=self._control.clock(connection) + self._ttl)
         )
         if renewed.rowcount != 1:
             raise LeaseLost(

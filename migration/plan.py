@@ -24,6 +24,7 @@ from migration.plan_sections import (
     Gates,
     Monolith,
     Phase,
+    Relay,
     Route,
     Service,
     Shadow,
@@ -41,6 +42,7 @@ __all__ = [
     "Phase",
     "Plan",
     "PlanError",
+    "Relay",
     "Route",
     "Service",
     "Shadow",
@@ -63,6 +65,7 @@ class Plan(BaseSettings):
     monolith: Monolith
     control: Control = Control()
     facade: Facade = Facade()
+    relay: Relay = Relay()
     flags: Flags = Flags()
     phases: tuple[Phase, ...] = ()
 

@@ -109,6 +109,12 @@ class Facade(Section):
         return self
 
 
+class Relay(Section):
+    """``metrics`` is where ``strangler relay`` answers Prometheus; nowhere without it."""
+
+    metrics: Address | None = None
+
+
 class Flags(Section):
     precision: Precision = Precision.PERCENT
 

@@ -14,6 +14,7 @@ from dual_write.replication import Replication
 from flags.side import Side
 from migration.errors import MigrationError
 from migration.observations import Observations
+from migration.relay_metrics import Account, RelayMetrics, Seen, exposed
 from migration.serving import reconcile
 from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
@@ -22,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 OUTAGE_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+LONGEST_BEAT_SECONDS = 5.0
+BEAT_SHARE = 10
+"""The log's entries are counted for it: a long backlog is counted less often, for a tenth of the time."""
 
 MOVED_TO: Mapping[Stage, Side | None] = {
     Stage.OFF: None,
@@ -52,6 +56,8 @@ class PhaseRelay:
         self._ending = ending
         self._record = PhaseRecord(phase)
         self._observations = Observations(wiring.control)
+        self._relay: Relay | None = None
+        self._seen: Mapping[Side, Seen] = {}
 
     def threads(self) -> list[threading.Thread]:
         """The threads, not yet started; they end soon after the event is set."""
@@ -60,11 +66,18 @@ class PhaseRelay:
             threading.Thread(target=self._beat, name=f"heartbeat {self._phase}"),
         ]
 
+    def account(self) -> Account:
+        """What the phase's metrics are made of."""
+        relay = self._relay
+        if relay is None:
+            return Account(self._phase)
+        return Account(self._phase, self._seen, relay.batches, relay.failures, relay.silent_seconds)
+
     def _carry(self) -> None:
         while (replication := self._connected()) is not None:
-            relay = Relay(replication, partial(self._directions, replication))
+            self._relay = Relay(replication, partial(self._directions, replication))
             try:
-                relay.run(self._ending)
+                self._relay.run(self._ending)
             except Exception:  # noqa: BLE001 - a relay that stops without a word is worse than one that tries on
                 _log.exception("phase %s: the relay failed, and starts anew", self._phase)
                 self._ending.wait(OUTAGE_SECONDS)
@@ -75,18 +88,27 @@ class PhaseRelay:
         replication = self._connected()
         if replication is None:
             return
-        while not self._ending.wait(BEAT_SECONDS):
+        took = 0.0
+        while not self._ending.wait(min(max(BEAT_SECONDS, took * BEAT_SHARE), LONGEST_BEAT_SECONDS)):
+            began = time.monotonic()
             try:
                 self._observe(replication)
             except (DataError, MigrationError, SQLAlchemyError) as error:
                 _log.debug("phase %s: no sign of life: %s", self._phase, error)
+            took = time.monotonic() - began
         replication.dispose()
 
     def _observe(self, replication: Replication) -> None:
+        """A sign of life is as old as the last turn that both databases answered: the way is open, or not."""
+        seen: dict[Side, Seen] = {}
         for side in self._directions(replication):
             began = time.monotonic()
             lag, accounts = replication.lag(side), replication.accounts(side)
-            self._observations.beat(self._phase, side, lag, accounts, ago=time.monotonic() - began)
+            seen[side] = Seen(lag, accounts, replication.backfilled_rows(side))
+            if self._relay is not None:
+                ago = max(time.monotonic() - began, self._relay.silent_seconds)
+                self._observations.beat(self._phase, side, lag, accounts, ago=ago)
+        self._seen = seen
 
     def _connected(self) -> Replication | None:
         """The phase's data once it can be reached; None when it is time to end."""
@@ -116,13 +138,17 @@ def relay(
 ) -> None:
     """Run one relay for each phase, and the reconciler, until ``ending`` is set.
 
-    Raises ControlError when the control database cannot be opened.
+    Raises ControlError when the control database cannot be opened, AddressError when the plan's address for
+    metrics is taken.
     """
     wiring.control.revision()
-    threads = [thread for phase in phases for thread in PhaseRelay(wiring, phase, ending).threads()]
+    relays = [PhaseRelay(wiring, phase, ending) for phase in phases]
+    threads = [thread for each in relays for thread in each.threads()]
     threads.append(threading.Thread(target=reconcile, args=(wiring, ending), name="reconciler"))
-    for thread in threads:
-        thread.start()
-    on_ready()
-    for thread in threads:
-        thread.join()
+    metrics = RelayMetrics([each.account for each in relays])
+    with exposed(wiring.plan.relay.metrics, metrics):
+        for thread in threads:
+            thread.start()
+        on_ready()
+        for thread in threads:
+            thread.join()

@@ -122,7 +122,7 @@ class ControlWorkers:
     def report(self, status: WorkerStatus) -> None:
         """Record what a worker serves; workers that died long ago are forgotten."""
         with self._control.write() as connection:
-            now = self._control.now(connection)
+            now = self._control.clock(connection)
             values = {
                 "worker": status.worker,
                 "host": status.host,
@@ -143,11 +143,9 @@ class ControlWorkers:
     def live_workers(self) -> list[LiveWorker]:
         """Workers that reported within the last three seconds, by name."""
         with self._control.read() as connection:
-            now = self._control.now(connection)
-            alive = select(workers).where(workers.c.seen_at > now - LIVE_SECONDS).order_by(workers.c.worker)
-            return [
-                LiveWorker(_status(row), max(0.0, now - row.seen_at)) for row in connection.execute(alive)
-            ]
+            age = self._control.clock(connection) - workers.c.seen_at
+            alive = select(workers, age.label("age")).where(age < LIVE_SECONDS).order_by(workers.c.worker)
+            return [LiveWorker(_status(row), max(0.0, row.age)) for row in connection.execute(alive)]
 
     def wait_for_revision(self, revision: int, deadline: float) -> None:
         """Return when every live worker serves ``revision`` or a later one.

@@ -20,15 +20,18 @@ from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
 from migration.evidence import shadow_summary
+from migration.observations import Heartbeat
 from migration.report import render_shadow
 from migration.report.screen import shadow_table
 from migration.report.verdict import judge
+from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
 from migration.summary import ShadowSummary
 from migration.wiring import Wiring
 
 _REFRESH_SECONDS = 1.0
 _SILENT_SECONDS = 10.0
+_LONG_SECONDS = 5.0
 _SHOWN_PARKED = 5
 
 
@@ -115,8 +118,10 @@ def _page(status: Status) -> Group:
 
 
 def _row(phase: PhaseStatus) -> tuple[str, ...]:
-    beats = [beat for beat in phase.replication if beat.age_seconds < _SILENT_SECONDS]
-    lag = ", ".join(f"{b.lag.changes} → {b.to} ({b.lag.seconds:.1f} s)" for b in beats)
+    flowing = None if phase.stage in {Stage.OFF, Stage.COMPLETE} else phase.writer.other
+    lag = ", ".join(
+        _lag(beat) for beat in phase.replication if beat.to is flowing or beat.age_seconds < _SILENT_SECONDS
+    )
     match = "–" if phase.match.rate is None else f"{phase.match.rate:.2%} of {phase.match.compared}"
     check = "–"
     if phase.check is not None:
@@ -126,6 +131,14 @@ def _row(phase: PhaseStatus) -> tuple[str, ...]:
     writer = f"{phase.writer} (epoch {phase.epoch})"
     reads = f"{format_percent(phase.shares['reads'])} %"
     return phase.name, stage, writer, reads, lag or "–", match, check
+
+
+def _lag(beat: Heartbeat) -> str:
+    if beat.age_seconds > _SILENT_SECONDS:
+        return f"[red]→ {beat.to}: no sign of life for {beat.age_seconds:.0f} s[/]"
+    held = beat.lag.horizon_seconds
+    horizon = f", behind a transaction {held:.0f} s old" if held > _LONG_SECONDS else ""
+    return f"{beat.lag.changes} → {beat.to} ({beat.lag.seconds:.1f} s{horizon})"
 
 
 def _gates(status: Status) -> Iterator[str]:

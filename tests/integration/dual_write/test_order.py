@@ -5,6 +5,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from dual_write.adapter import KEPT
 from dual_write.errors import DataError, DrainTimeout
 from flags.side import Side
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
@@ -94,6 +95,48 @@ def test_a_switch_does_not_wait_for_an_unrelated_transaction(postgresql_pair: Pa
     assert (accounts.captured, accounts.applied, accounts.pending) == (3, 3, 0)
     replication.purge()
     assert replication.accounts(Side.SERVICE) == accounts
+
+
+def test_i2_what_was_read_ahead_is_read_anew_after_others_went_on(like_pair: Pair) -> None:
+    """A full batch has the next one read; before it is written another relay and a newer row overtake it."""
+    like_pair.define(T)
+    replication = like_pair.started(MAPPING)
+    other = like_pair.replication(MAPPING)
+    like_pair.monolith.run("INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES (2, 'a')")
+    assert replication.step(Side.SERVICE, limit=1) == 1
+    like_pair.monolith.run("UPDATE t SET n = 'b' WHERE id = 2")
+    assert settle(other) == 2
+    like_pair.monolith.run("INSERT INTO t VALUES (3, 'c')")
+    assert replication.step(Side.SERVICE) == 1
+    like_pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert accounts.captured == accounts.applied == 4
+
+
+def test_i1_what_was_read_ahead_for_an_epoch_that_is_over_is_dropped(like_pair: Pair) -> None:
+    like_pair.define(T)
+    replication = like_pair.started(MAPPING)
+    like_pair.monolith.run("INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES (2, 'a')")
+    assert replication.step(Side.SERVICE, limit=1) == 1
+    replication.close(Side.SERVICE, 2)
+    replication.open(Side.SERVICE, 3)
+    like_pair.monolith.run("UPDATE t SET n = 'b' WHERE id = 2")
+    assert settle(replication) == 2
+    like_pair.assert_equal("t")
+
+
+def test_a_log_keeps_its_newest_entries_for_the_last_look_of_a_switch(pair: Pair) -> None:
+    pair.define(T)
+    replication = pair.started(MAPPING)
+    for number in range(3):
+        values = ", ".join(f"({number * KEPT + each}, 'a')" for each in range(KEPT))
+        pair.monolith.run(f"INSERT INTO t VALUES {values}")
+        settle(replication)
+    assert replication.purge() == 2 * KEPT
+    changed = replication.changed_last(Side.SERVICE, MAPPING.towards(Side.SERVICE), 2)
+    assert [key for (key,) in changed] == [3 * KEPT - 1, 3 * KEPT - 2]
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied) == (3 * KEPT, 3 * KEPT)
 
 
 def test_drain_asks_for_the_guard(like_pair: Pair) -> None:

@@ -1,0 +1,72 @@
+"""Reading ahead: while one batch of a channel is written, the next is read, each as long as time allows."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from dual_write.channel import Batch, Channel, Step
+from dual_write.errors import FencedError
+
+SMALLEST, LARGEST = 250, 8000
+_BRISK_SECONDS, _LONG_SECONDS = 0.2, 0.5
+
+
+def paced(limit: int, entries: int, seconds: float) -> int:
+    """How many entries the next batch may have: more while full ones are written briskly, fewer when not.
+
+    A batch's length is what its rows take in memory, and how long a switch waits for the inbox.
+    """
+    if seconds > _LONG_SECONDS:
+        return max(SMALLEST, limit // 2)
+    if entries >= limit and seconds < _BRISK_SECONDS:
+        return min(LARGEST, limit * 2)
+    return limit
+
+
+class ReadAhead:
+    """A channel's steps. Not safe between threads; it has one of its own, from the first full batch on."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._limit = SMALLEST * 4
+        self._reader: ThreadPoolExecutor | None = None
+        self._next: Future[Batch | None] | None = None
+
+    def step(self, limit: int) -> Step:
+        """As ``Channel.step``. What was read ahead is read anew if anything has come in between."""
+        limit = min(limit, self._limit)
+        ahead = self._take()
+        if ahead is not None:
+            with suppress(FencedError):  # of an epoch that is over, perhaps: the new one's batch will tell
+                step = self._write(ahead, limit)
+                if not step.raced:
+                    return step
+        batch = self._channel.read(limit)
+        return Step(0) if batch is None else self._write(batch, limit)
+
+    def close(self) -> None:
+        """Let go of the thread; a later step starts anew."""
+        self._take()
+        if self._reader is not None:
+            self._reader.shutdown()
+            self._reader = None
+
+    def _write(self, batch: Batch, limit: int) -> Step:
+        if batch.full:
+            self._reader = self._reader or ThreadPoolExecutor(1, thread_name_prefix="read ahead")
+            self._next = self._reader.submit(self._channel.read, limit, behind=batch)
+        began = time.monotonic()
+        try:
+            step = self._channel.write(batch)
+        except BaseException:
+            self._take()
+            raise
+        if step.raced:
+            self._take()
+        self._limit = paced(self._limit, step.passed, time.monotonic() - began)
+        return step
+
+    def _take(self) -> Batch | None:
+        """What was read ahead, once it is read; a failure is left to the next read to meet again."""
+        ahead, self._next = self._next, None
+        return None if ahead is None or ahead.exception() else ahead.result()
