@@ -36,11 +36,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A table whose changes are logged: the stream they belong to, and the columns that identify a row."""
+    """A table whose changes are logged: the stream they belong to, and the columns that identify a row.
+
+    ``outbox`` says that the application logs them itself, so that no trigger has to.
+    """
 
     stream: str
     table: str
     key: tuple[str, ...]
+    outbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Key texts: how a change log names a row, injectively, as a JSON array of typed values.
 
-PostgreSQL writes its own (``jsonb_build_array``); this is the form that SQLite's triggers write: integers
-as numbers, text as strings, blobs as ``{"blob": hex}``, floats as ``{"real": digits}``.
+PostgreSQL writes its own (``jsonb_build_array``); the form that SQLite's triggers write has integers as
+numbers, text as strings, blobs as ``{"blob": hex}``, floats as ``{"real": digits}``. What writes the text is
+always the database, so that the same row has the same text whoever logs it.
 """
 
 import json
@@ -27,6 +28,16 @@ def decode(key: str) -> tuple[Value, ...]:
 def sqlite_expression(row: str, columns: Sequence[str]) -> str:
     """SQL for the key text of ``row`` (``NEW``, ``OLD`` or a table's alias); ``columns`` come quoted."""
     return "'[' || " + " || ',' || ".join(_expression(f"{row}.{column}") for column in columns) + " || ']'"
+
+
+def postgresql_expression(values: Sequence[str], types: Sequence[str]) -> str:
+    """SQL for a key text that does not depend on the settings of the session that writes it.
+
+    ``types``: those of ``values``, by PostgreSQL's own names (``int8``, ``timestamptz``).
+    """
+    stable = {"timestamptz": "({} AT TIME ZONE 'UTC')", "bytea": "('\\x' || encode({}, 'hex'))"}
+    parts = [stable.get(type_, "{}").format(value) for value, type_ in zip(values, types, strict=True)]
+    return f"jsonb_build_array({', '.join(parts)})::text"
 
 
 def _expression(value: str) -> str:

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture
+from dual_write import postgresql_capture, postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -153,11 +153,18 @@ class PostgreSQL(PostgreSQLLog):
         for table in tables:
             with self.writing(lock_timeout) as session:
                 postgresql_capture.install(session, table)
+        self._settle_outbox(tables, lock_timeout)
 
     def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         for table in tables:
             with self.writing(lock_timeout) as session:
                 postgresql_capture.remove(session, table)
+        self._settle_outbox(tables, lock_timeout)
+
+    def _settle_outbox(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        """Applications ask once a transaction what they have to log: an answer from before may be in use."""
+        if any(table.outbox for table in tables):
+            postgresql_outbox.wait_for_transactions(self.reading, lock_timeout)
 
     def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:

@@ -40,7 +40,10 @@ class Replication:
         monolith_url: str,
         service_url: str,
         mappings: Sequence[TableMapping],
+        *,
+        outbox: bool = False,
     ) -> None:
+        """With ``outbox`` the monolith's application logs its changes itself (``dual_write.outbox``)."""
         self.phase = phase
         self.mappings = tuple(mappings)
         self._adapters: Mapping[Side, Adapter] = {
@@ -49,7 +52,7 @@ class Replication:
         }
         self._channels = [
             Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
-            for stream in streams(phase, self.mappings)
+            for stream in streams(phase, self.mappings, outbox=outbox)
         ]
 
     # --- life

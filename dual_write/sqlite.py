@@ -7,7 +7,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from dual_write import keys, sqlite_capture
+from dual_write import keys, sqlite_capture, sqlite_outbox
 from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
@@ -20,6 +20,7 @@ _BOOKKEEPING = {
     "change": "id INTEGER PRIMARY KEY, stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT, "
     "at REAL NOT NULL DEFAULT (julianday('now'))",
     "session": "origin TEXT NOT NULL",
+    "outbox": "stream TEXT NOT NULL, tbl TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (stream, tbl)",
     "stream": "stream TEXT PRIMARY KEY, purged INTEGER NOT NULL DEFAULT 0",
     "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, "
     "at_xid INTEGER NOT NULL, at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
@@ -126,12 +127,16 @@ class SQLite(Adapter):
     def capture(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:
             for table in tables:
-                sqlite_capture.install(session, table)
+                if table.outbox:
+                    sqlite_outbox.register(session, table)
+                else:
+                    sqlite_capture.install(session, table)
 
     def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:
             for table in tables:
                 sqlite_capture.remove(session, table)
+                sqlite_outbox.unregister(session, table)
 
     def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
         # BEGIN IMMEDIATE is the wait for open writers: SQLite has one at a time.

@@ -13,12 +13,14 @@ class Stream:
     """The tables of one phase that flow together towards one side.
 
     Tables that follow the monolith have a stream of their own, which no change of writer closes.
+    ``outbox``: the source's application logs its changes itself.
     """
 
     name: str
     to: Side
     follow: bool
     mappings: tuple[TableMapping, ...]
+    outbox: bool = False
 
     def flows(self) -> tuple[TableFlow, ...]:
         """Raises MappingError when a mapping cannot run in this direction."""
@@ -27,19 +29,25 @@ class Stream:
     def captured(self) -> tuple[Captured, ...]:
         """The tables on the source's side."""
         if self.to is Side.SERVICE:
-            return tuple(Captured(self.name, m.monolith, m.monolith_key) for m in self.mappings)
+            return tuple(
+                Captured(self.name, m.monolith, m.monolith_key, self.outbox) for m in self.mappings
+            )
         return tuple(Captured(self.name, m.service, m.service_key) for m in self.mappings)
 
 
-def streams(phase: str, mappings: Sequence[TableMapping]) -> tuple[Stream, ...]:
-    """Every stream of a phase: following tables first, as moved tables may refer to them."""
+def streams(phase: str, mappings: Sequence[TableMapping], *, outbox: bool = False) -> tuple[Stream, ...]:
+    """Every stream of a phase: following tables first, as moved tables may refer to them.
+
+    With ``outbox`` the monolith logs its changes itself; the service's are always logged by triggers.
+    """
     following = tuple(mapping for mapping in mappings if mapping.follow)
     moved = tuple(mapping for mapping in mappings if not mapping.follow)
     found = []
     if following:
-        found.append(Stream(f"{phase}>{Side.SERVICE}+follow", Side.SERVICE, True, following))
+        found.append(Stream(f"{phase}>{Side.SERVICE}+follow", Side.SERVICE, True, following, outbox))
     if moved:
-        found += [Stream(f"{phase}>{side}", side, False, moved) for side in (Side.SERVICE, Side.MONOLITH)]
+        found.append(Stream(f"{phase}>{Side.SERVICE}", Side.SERVICE, False, moved, outbox))
+        found.append(Stream(f"{phase}>{Side.MONOLITH}", Side.MONOLITH, False, moved))
     return tuple(found)
 
 
