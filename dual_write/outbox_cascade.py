@@ -33,7 +33,7 @@ def cascade(
         return
     expansion = _Expansion(connection, registry, parameters or [{}])
     if connection.dialect.name == "postgresql":
-        locked = sa.select(sa.literal_column("1")).select_from(statement.table)
+        locked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(statement.table)
         if statement.whereclause is not None:
             locked = locked.where(statement.whereclause)
         expansion.execute(locked.with_for_update(of=statement.table))
@@ -70,9 +70,7 @@ class _Expansion:
         if entry is not None:
             if not takes and set(action.child_columns) & set(entry.key):
                 raise _moved(action)
-            self.execute(
-                statements.logging(entry, self._connection.dialect.name, child, reached, lock=True)
-            )
+            self.execute(statements.logging(entry, self._connection.dialect.name, child, reached, lock=True))
         for following in _following(self._registry, action.child, takes, set(action.child_columns)):
             self.follow(child, reached, following, takes, [*path, action.child])
 
@@ -91,15 +89,19 @@ def _following(registry: Registry, parent: Name, deleted: bool, changed: set[str
 
 def _endless(action: Action) -> UncapturedError:
     return UncapturedError(
-        f"the database would change rows of {'.'.join(filter(None, action.child))!r} by a foreign key that leads "
-        "back to the same table, and the outbox cannot follow that. Delete the rows that refer to others "
-        'first, or let triggers capture the phase (`capture = "trigger"` in the plan).'
+        f"the database would change rows of {_name(action.child)!r} by a foreign key that leads back to the "
+        "same table, and the outbox cannot follow that. Delete the rows that refer to others first, "
+        'or let triggers capture the phase (`capture = "trigger"` in the plan).'
     )
 
 
 def _moved(action: Action) -> UncapturedError:
     return UncapturedError(
-        f"the database would change keys of {'.'.join(filter(None, action.child))!r} by a foreign key, and the "
-        "outbox cannot learn the new ones. Update those rows yourself first, or let triggers capture the phase "
-        '(`capture = "trigger"` in the plan).'
+        f"the database would change keys of {_name(action.child)!r} by a foreign key, and the outbox cannot "
+        "learn the new ones. Update those rows yourself first, "
+        'or let triggers capture the phase (`capture = "trigger"` in the plan).'
     )
+
+
+def _name(name: Name) -> str:
+    return ".".join(filter(None, name))

@@ -1,4 +1,4 @@
-"""What the outbox has to know of a captured table: `sync` leaves it in the database, the application reads it.
+"""What the outbox has to know of a captured table: `sync` leaves it in the database, the application reads.
 
 SQLite and PostgreSQL keep it in places of their own (``sqlite_outbox``, ``postgresql_outbox``); this is the
 text that is kept.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 Name = tuple[str, str]
-"""A table's schema and name as its catalogue has them; SQLite's tables are in the schema ``""``, lower case."""
+"""A table's schema and name as its catalogue has them; SQLite's schema is ``""``, the name lower case."""
 
 
 @dataclass(frozen=True, slots=True)

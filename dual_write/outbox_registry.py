@@ -59,7 +59,7 @@ def _read(connection: sa.Connection) -> Registry:
     if connection.dialect.name == "sqlite":
         texts = _sqlite(connection)
     else:
-        texts = connection.exec_driver_sql(_POSTGRESQL).scalars().all()
+        texts = list(connection.exec_driver_sql(_POSTGRESQL).scalars())
     entries = [entry(text) for text in texts]
     if not entries:
         return NOTHING

@@ -76,7 +76,7 @@ def logging(
 
 
 def self_logging(statement: Changing, entry: Entry, *, moves: bool) -> Changing:
-    """The statement with its own logging in front (PostgreSQL): lock what it means, log that, write only that.
+    """The statement with its logging in front (PostgreSQL): lock what it means, log that, write only that.
 
     ``moves``: it changes keys or deletes, so the lock has to keep out new references to its rows too.
     """
@@ -146,7 +146,9 @@ def reached(
     schema, name = action.child
     plain = sa.table(name, *(sa.column(each) for each in action.child_columns), schema=schema or None)
     child = plain.alias(f"strangler_child_{depth}")  # a table may refer to itself
-    own = [sa.literal_column(f"{quote(_qualifier(parent))}.{quote(each)}") for each in action.parent_columns]
+    own: list[ColumnElement[Any]] = [
+        sa.literal_column(f"{quote(_qualifier(parent))}.{quote(each)}") for each in action.parent_columns
+    ]
     theirs = sa.select(*own).select_from(parent)
     if condition is not None:
         theirs = theirs.where(condition)
@@ -171,8 +173,8 @@ def unseen(tables: Sequence[str]) -> UncapturedError:
 
 def _unlearnable(entry: Entry) -> UncapturedError:
     return UncapturedError(
-        f"an update of many rows of {entry.table!r} gives them keys that the database computes, so the outbox "
-        f"cannot log the new ones. Update them one by one, {_REMEDY}."
+        f"an update of many rows of {entry.table!r} gives them keys that the database computes, so the "
+        f"outbox cannot log the new ones. Update them one by one, {_REMEDY}."
     )
 
 

@@ -29,9 +29,7 @@ class Stream:
     def captured(self) -> tuple[Captured, ...]:
         """The tables on the source's side."""
         if self.to is Side.SERVICE:
-            return tuple(
-                Captured(self.name, m.monolith, m.monolith_key, self.outbox) for m in self.mappings
-            )
+            return tuple(Captured(self.name, m.monolith, m.monolith_key, self.outbox) for m in self.mappings)
         return tuple(Captured(self.name, m.service, m.service_key) for m in self.mappings)
 
 

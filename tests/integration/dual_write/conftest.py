@@ -104,9 +104,7 @@ class Pair:
                     statement = statement.replace(word, other)  # noqa: PLW2901 - one word after the other
                 database.run(statement)
 
-    def replication(
-        self, *mappings: TableMapping, phase: str = "phase", outbox: bool = False
-    ) -> Replication:
+    def replication(self, *mappings: TableMapping, phase: str = "phase", outbox: bool = False) -> Replication:
         made = Replication(phase, self.monolith.url, self.service.url, mappings, outbox=outbox)
         self.made.append(made)
         return made

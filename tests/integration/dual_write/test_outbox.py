@@ -154,9 +154,14 @@ def bulk(app: Application) -> None:
         session.execute(sa.update(Item), [{"id": 3, "price": 9}, {"id": 4, "price": 9}])
         session.execute(sa.update(Item).where(Item.price > 7).values(price=Item.price + 1))
         session.execute(sa.delete(Item).where(Item.name.in_(["p", "2"])))
-        assert len(session.scalars(sa.insert(Item).returning(Item), [{"name": "r"}, {"name": "s"}]).all()) == 2
+        assert (
+            len(session.scalars(sa.insert(Item).returning(Item), [{"name": "r"}, {"name": "s"}]).all()) == 2
+        )
         made = session.scalars(sa.insert(Item).values(name="t").returning(Item)).one()
-        assert (made.name, len(session.execute(sa.insert(Item).values(name="u").returning(Item)).one())) == ("t", 1)
+        assert (made.name, len(session.execute(sa.insert(Item).values(name="u").returning(Item)).one())) == (
+            "t",
+            1,
+        )
         session.commit()
 
 
@@ -164,7 +169,9 @@ def returning(app: Application) -> None:
     with app.engine.begin() as connection:
         one = connection.execute(items.insert().values(name="o").returning(items.c.name, items.c.id)).all()
         assert [(tuple(row), row.name) for row in one] == [(("o", one[0].id), "o")]
-        many = connection.execute(items.insert().returning(items.c.id, items.c.name), [{"name": "p"}, {"name": "q"}])
+        many = connection.execute(
+            items.insert().returning(items.c.id, items.c.name), [{"name": "p"}, {"name": "q"}]
+        )
         assert list(many.keys()) == ["id", "name"]
         assert {row.name for row in many} == {"p", "q"}
         changed = connection.execute(
@@ -183,7 +190,9 @@ def upserts(app: Application) -> None:
     insert = app.upsert(items)
     with app.engine.begin() as connection:
         for made in (
-            insert.values(id=1, name="one").on_conflict_do_update(index_elements=["id"], set_={"name": "one"}),
+            insert.values(id=1, name="one").on_conflict_do_update(
+                index_elements=["id"], set_={"name": "one"}
+            ),
             # The conflict is with a row of another key.
             insert.values(id=50, name="3").on_conflict_do_update(index_elements=["name"], set_={"price": 33}),
             insert.values(id=51, name="3").on_conflict_do_nothing(),
@@ -192,7 +201,9 @@ def upserts(app: Application) -> None:
         connection.execute(insert.on_conflict_do_nothing(), [{"id": 4, "name": "q"}, {"id": 60, "name": "q"}])
 
 
+OWN = items.c.id == sa.bindparam("own")
 other = items.alias("other")
+few = sa.select(items.c.id).where(items.c.price > 3).cte("few")
 FORMS: dict[str, Callable[[Application], None]] = {
     "flush": flush,
     "flushed keys": flushed_keys,
@@ -201,7 +212,10 @@ FORMS: dict[str, Callable[[Application], None]] = {
     "upserts": upserts,
     "executemany": on_connection(
         (items.insert(), [{"name": "x"}, {"name": "y"}]),
-        (items.update().where(items.c.id == sa.bindparam("own")), [{"own": 1, "price": 3}, {"own": 2, "price": 4}]),
+        (
+            items.update().where(items.c.id == sa.bindparam("own")),
+            [{"own": 1, "price": 3}, {"own": 2, "price": 4}],
+        ),
         (items.delete().where(items.c.id == sa.bindparam("own")), [{"own": 3}, {"own": 4}]),
         (
             items.update().where(items.c.id == sa.bindparam("own")).values(id=sa.bindparam("to")),
@@ -227,11 +241,7 @@ FORMS: dict[str, Callable[[Application], None]] = {
         sa.table("items", sa.column("name"), sa.column("price")).update().values(price=4),
         sa.table("items").delete(),
     ),
-    "a cte": on_connection(
-        (lambda few: items.delete().where(items.c.id.in_(sa.select(few.c.id))))(
-            sa.select(items.c.id).where(items.c.price > 3).cte("few")
-        )
-    ),
+    "a cte": on_connection(items.delete().where(items.c.id.in_(sa.select(few.c.id)))),
     "cascades": on_connection(
         sa.delete(Parent).where(Parent.id == 1),
         sa.delete(Child).where(Child.id == 3),
@@ -284,7 +294,10 @@ def test_nothing_is_logged_of_what_is_rolled_back(app: Application) -> None:
 )
 def test_text_that_writes_to_a_captured_table_is_refused(app: Application, statement: str) -> None:
     for made in (lambda c: c.execute(sa.text(statement)), lambda c: c.exec_driver_sql(statement)):
-        with app.engine.begin() as connection, pytest.raises(UncapturedError, match=r"given as text.*insert\(\)"):
+        with (
+            app.engine.begin() as connection,
+            pytest.raises(UncapturedError, match=r"given as text.*insert\(\)"),
+        ):
             made(connection)
     with app.engine.begin() as connection:
         assert connection.execute(sa.text("SELECT 'UPDATE items' FROM items")).all()
@@ -302,7 +315,7 @@ def test_text_may_be_let_through_with_a_warning(app: Application, caplog: pytest
 
 def test_what_cannot_be_logged_exactly_is_refused(app: Application) -> None:
     nested = sa.select(items.delete().returning(items.c.id).cte("gone"))
-    many = items.update().where(items.c.id == sa.bindparam("own")).values(id=items.c.id + sa.bindparam("by"))
+    many = items.update().where(OWN).values(id=items.c.id + sa.bindparam("by"))
     statements = [(many, [{"own": 1, "by": 10}, {"own": 2, "by": 10}], "the database computes")]
     if app.dialect == "sqlite":
         replaced = items.insert().prefix_with("OR REPLACE").values(id=1, name="2")
@@ -321,5 +334,3 @@ def test_what_cannot_be_logged_exactly_is_refused(app: Application) -> None:
         session.execute(sa.update(Child).where(Child.id == 2).values(above=1))
         with pytest.raises(UncapturedError, match="leads back to the same table"):
             session.execute(sa.delete(Child).where(Child.id == 1))
-
-
