@@ -1,8 +1,8 @@
 """The outbox: capture without triggers, for an application that writes through SQLAlchemy.
 
-``install`` once, where the application makes its engine. From then on the application itself logs what a phase
-with ``capture = "outbox"`` captures, in the transaction that makes the change: the same entries in the same
-table as triggers write. While no phase captures anything, nothing is logged.
+``install`` once, where the application makes its engine. From then on it logs by itself what a phase with
+``capture = "outbox"`` captures, in the transaction that makes the change: the same entries in the same table
+as triggers write. While no phase captures anything, nothing is logged.
 
 Seen are the ORM (flush, bulk) and Core statements, on engines, sessions and their asynchronous kin, with
 upserts, key updates, executemany, savepoints, and foreign keys that cascade. What cannot be seen exactly is

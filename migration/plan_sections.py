@@ -247,6 +247,7 @@ class Phase(Section):
     service: Service
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
+    capture: Literal["trigger", "outbox"] = "trigger"
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
     read_your_writes: bool = True
     authenticate: bool = False

@@ -55,7 +55,7 @@ class Wiring:
         monolith_url, service_url = self._databases(section)
         with self.engines(phase, Side.SERVICE) as (monolith, service):
             mappings = resolve([table.spec() for table in section.tables], monolith, service)
-        return Replication(phase, monolith_url, service_url, mappings)
+        return Replication(phase, monolith_url, service_url, mappings, outbox=section.capture == "outbox")
 
     @contextmanager
     def replicating(self, phase: str) -> Iterator[Replication]:

@@ -1,115 +1,29 @@
-"""The outbox logs what triggers log, statement by statement: both capture the same tables here."""
+"""The outbox logs what triggers log, statement by statement."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Session
 
-from dual_write import outbox
-from dual_write.errors import UncapturedError
-from flags.side import Side
-from tests.integration.dual_write.conftest import Pair, mapped
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Item(Base):
-    __tablename__ = "items"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str | None] = mapped_column(unique=True)
-    price: Mapped[int | None]
-
-
-class Line(Base):
-    """A key of several columns, of which one is a time."""
-
-    __tablename__ = "Order Lines"
-    doc: Mapped[str] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), primary_key=True)
-    n: Mapped[int | None]
-
-
-class Parent(Base):
-    """Not captured itself."""
-
-    __tablename__ = "parents"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    children: Mapped[list["Child"]] = relationship(passive_deletes="all")
-
-
-class Child(Base):
-    __tablename__ = "children"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    parent: Mapped[int | None] = mapped_column(sa.ForeignKey("parents.id", ondelete="CASCADE"))
-    above: Mapped[int | None] = mapped_column(sa.ForeignKey("children.id", ondelete="CASCADE"))
-
-
-class Toy(Base):
-    __tablename__ = "toys"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    child: Mapped[int | None] = mapped_column(sa.ForeignKey("children.id", ondelete="SET NULL"))
-
-
-MAPPINGS = (
-    mapped("items", ("id",), "name", "price"),
-    mapped("Order Lines", ("doc", "at"), "n"),
-    mapped("children", ("id",), "parent", "above"),
-    mapped("toys", ("id",), "child"),
+from tests.integration.dual_write.applications import (
+    NOON,
+    Application,
+    Child,
+    Item,
+    Line,
+    Parent,
+    application,
+    items,
+    lines,
 )
-NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
-items, lines = Item.__table__, Line.__table__
-assert isinstance(items, sa.Table)
-assert isinstance(lines, sa.Table)
-
-
-class Application:
-    """The monolith's own engine, with what both kinds of capture have logged."""
-
-    def __init__(self, pair: Pair) -> None:
-        self.pair = pair
-        self.engine = sa.create_engine(sa.make_url(pair.monolith.url).set(query={}))
-        self.dialect = self.engine.dialect.name
-        if self.dialect == "sqlite":
-            sa.event.listen(
-                self.engine, "connect", lambda driver, _: driver.execute("PRAGMA foreign_keys = ON") and None
-            )
-
-    def log(self, phase: str) -> list[tuple[str, str]]:
-        name = "strangler_change" if self.dialect == "sqlite" else "strangler.change"
-        return self.pair.monolith.query(  # type: ignore[return-value] # two columns
-            f"SELECT tbl, key FROM {name} WHERE stream = '{phase}>service' ORDER BY id"
-        )
-
-    def upsert(self, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
-        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+from tests.integration.dual_write.conftest import Pair
 
 
 @pytest.fixture
 def app(like_pair: Pair) -> Iterator[Application]:
-    for side in Side:
-        engine = sa.create_engine(like_pair[side].url)
-        Base.metadata.create_all(engine)
-        engine.dispose()
-    for phase in ("triggers", "outbox"):
-        like_pair.replication(*MAPPINGS, phase=phase, outbox=phase == "outbox").install()
-    application = Application(like_pair)
-    outbox.install(application.engine)
-    with Session(application.engine) as session:
-        session.add_all([Item(name=str(n), price=n) for n in range(1, 6)])
-        session.add_all([Line(doc=doc, at=NOON, n=1) for doc in ("a", 'b"%', "c")])
-        session.add(Parent(id=1))
-        session.flush()
-        session.add_all([Child(id=1, parent=1), Child(id=2, parent=1), Child(id=3, parent=None)])
-        session.flush()
-        session.add_all([Toy(id=1, child=1), Toy(id=2, child=3)])
-        session.commit()
-    yield application
-    application.engine.dispose()
+    with application(like_pair) as made:
+        yield made
 
 
 def on_connection(*statements: object) -> Callable[[Application], None]:
@@ -260,77 +174,3 @@ def test_the_outbox_logs_what_triggers_log(app: Application, form: str) -> None:
     assert set(app.log("outbox")) == set(logged)
     if form not in {"flushed keys", "key updates", "executemany", "cascades", "upserts"}:
         assert sorted(app.log("outbox")) == sorted(logged)
-
-
-def test_nothing_is_logged_of_what_is_rolled_back(app: Application) -> None:
-    before = app.log("outbox")
-    with Session(app.engine) as session:
-        session.add(Item(name="gone"))
-        session.flush()
-        session.execute(sa.update(Item).values(price=0))
-        session.rollback()
-    assert app.log("outbox") == before
-    with Session(app.engine) as session:
-        kept = Item(name="kept")
-        session.add(kept)
-        with session.begin_nested() as savepoint:
-            session.add(Item(name="gone"))
-            session.flush()
-            savepoint.rollback()
-        session.flush()
-        key = f"[{kept.id}]"
-        session.commit()
-    assert app.log("outbox")[len(before) :] == [("items", key)]
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE items SET price = 0",
-        'DELETE FROM "Order Lines"',
-        "INSERT INTO /* now */ items (name) VALUES ('x')",
-        "WITH few AS (SELECT 1) UPDATE items SET price = 0",
-    ],
-)
-def test_text_that_writes_to_a_captured_table_is_refused(app: Application, statement: str) -> None:
-    for made in (lambda c: c.execute(sa.text(statement)), lambda c: c.exec_driver_sql(statement)):
-        with (
-            app.engine.begin() as connection,
-            pytest.raises(UncapturedError, match=r"given as text.*insert\(\)"),
-        ):
-            made(connection)
-    with app.engine.begin() as connection:
-        assert connection.execute(sa.text("SELECT 'UPDATE items' FROM items")).all()
-        connection.execute(sa.text("UPDATE parents SET id = id"))
-
-
-def test_text_may_be_let_through_with_a_warning(app: Application, caplog: pytest.LogCaptureFixture) -> None:
-    engine = sa.create_engine(app.engine.url)
-    outbox.install(engine, text="warn")
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE items SET price = 0"))
-    engine.dispose()
-    assert "given as text" in caplog.text
-
-
-def test_what_cannot_be_logged_exactly_is_refused(app: Application) -> None:
-    nested = sa.select(items.delete().returning(items.c.id).cte("gone"))
-    many = items.update().where(OWN).values(id=items.c.id + sa.bindparam("by"))
-    statements = [(many, [{"own": 1, "by": 10}, {"own": 2, "by": 10}], "the database computes")]
-    if app.dialect == "sqlite":
-        replaced = items.insert().prefix_with("OR REPLACE").values(id=1, name="2")
-        statements.append((replaced, {}, "on_conflict_do_update"))  # type: ignore[arg-type] # no parameters
-    else:
-        statements.append((nested, {}, "given as text"))  # type: ignore[arg-type] # a select
-    for statement, parameters, said in statements:
-        with app.engine.connect() as connection, pytest.raises(UncapturedError, match=said):
-            connection.execute(statement, parameters)
-    with (
-        app.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        pytest.raises(UncapturedError, match="autocommit"),
-    ):
-        connection.execute(items.insert().values(name="x"))
-    with Session(app.engine) as session:
-        session.execute(sa.update(Child).where(Child.id == 2).values(above=1))
-        with pytest.raises(UncapturedError, match="leads back to the same table"):
-            session.execute(sa.delete(Child).where(Child.id == 1))
