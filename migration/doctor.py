@@ -17,6 +17,7 @@ from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
 from flags.side import Side
 from migration import doctor_databases
+from migration.doctor_capture import outbox_facts
 from migration.doctor_databases import Fact
 from migration.plan import Phase, Plan, Table
 
@@ -205,6 +206,9 @@ def _side(
         with engine.connect() as connection:
             for fact in doctor_databases.facts(connection, tables):
                 yield _said(subject, fact)
+            if side is Side.MONOLITH:
+                for fact in outbox_facts(connection, phase):
+                    yield _said(subject, fact)
             for mapping in mappings:
                 name = mapping.monolith if side is Side.MONOLITH else mapping.service
                 if side is Side.SERVICE or not mapping.follow:
