@@ -119,6 +119,10 @@ class Adapter(ABC):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         """Those of the tables that carry a guard."""
 
+    @abstractmethod
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        """Those of the tables whose capture is gone: a table made anew under an old name has no triggers."""
+
     # --- the change log
 
     @abstractmethod
@@ -165,6 +169,10 @@ class Adapter(ABC):
     @abstractmethod
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         """The table's own columns that can be written to. Empty when there is no such table."""
+
+    @abstractmethod
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Each table's columns as ``columns``, with their types as they are declared, bounds included."""
 
     @abstractmethod
     def reader(

@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dual_write import drift_log, parking
 from dual_write import inbox as inboxes
-from dual_write import parking
 from dual_write.adapter import Adapter, Change, Position
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather
-from dual_write.carrier import Carrier, carrier
-from dual_write.errors import SchemaError
+from dual_write.carrier import Carrier
+from dual_write.drift import Drift, Shapes, lost_capture
+from dual_write.errors import MappingError, SchemaError
 from dual_write.inbox import Inbox
 from dual_write.parking import Parked
 from dual_write.rows import Row, Session
-from dual_write.stream import Stream, parents_first
+from dual_write.stream import Stream
+from dual_write.view import View, look
 
 _SCAN = 10_000
 
@@ -30,23 +32,35 @@ class Step:
 class Channel:
     """Reads a stream's change log and brings the target's rows up to date. Not safe between threads."""
 
-    def __init__(self, stream: Stream, source: Adapter, target: Adapter) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        source: Adapter,
+        target: Adapter,
+        faults: Mapping[str, SchemaError] | None = None,
+    ) -> None:
+        """``faults``: source tables that are known not to fit the plan, with the reason."""
         self.stream = stream
         self.source = source
         self.target = target
+        self._known_faults = stream.of_source(faults or {})
+        self._mended: frozenset[str] = frozenset()
 
     @cached_property
-    def carriers(self) -> dict[str, Carrier]:
-        """By source table, parents first. Raises SchemaError or MappingError."""
-        with self.source.reading() as here, self.target.reading() as there:
-            flows = {flow.target: flow for flow in self.stream.flows()}
-            order = parents_first(flows, self.target.references(there, list(flows)))
-            made = [carrier(flows[table], self.source, here, self.target, there) for table in order]
-        return {made_.flow.source: made_ for made_ in made}
+    def view(self) -> View:
+        """Both schemas as they were looked at last."""
+        return look(self.stream, self.source, self.target, self._known_faults)
+
+    @property
+    def carriers(self) -> Mapping[str, Carrier]:
+        """By source table, parents first. Raises SchemaError when one cannot be carried, or MappingError."""
+        for error in self.view.faults.values():
+            raise error
+        return self.view.carriers
 
     @cached_property
     def applier(self) -> Applier:
-        return Applier(self.target, self.stream.name, self.stream.to.other, self.carriers, self.sweep)
+        return Applier(self.target, self.stream.name, self.stream.to.other, self.view.carriers, self.sweep)
 
     def prove(self) -> None:
         """Raises SchemaError or MappingError when the stream cannot flow between these databases."""
@@ -55,8 +69,10 @@ class Channel:
 
     def refresh(self) -> None:
         """Look at both schemas again before the next step."""
-        for cached in ("carriers", "applier"):
-            self.__dict__.pop(cached, None)
+        before: View | None = self.__dict__.pop("view", None)
+        self.__dict__.pop("applier", None)
+        if before is not None and before.faults:
+            self._mended |= set(before.faults) - set(self.view.faults)
 
     def step(self, limit: int, *, beyond_horizon: bool = False, retry_all: bool = False) -> Step:
         """Apply up to ``limit`` entries. Raises FencedError when the stream is closed.
@@ -64,32 +80,70 @@ class Channel:
         The batch is read before the target is locked, so that its lock is held for the writing alone; a
         batch that another process applied meanwhile is dropped. Nothing is waited for while the source is
         being read: on SQLite a reader that waits for another lock would hold up the monolith's commits.
+
+        The changes of a table that no longer fits its mapping are parked, and tried again when it does.
         """
-        carriers = self.carriers
+        view = self.view
         with self.target.reading() as there:
             seen = inboxes.read(self.target, there, self.stream.name)
             parked = parking.read(self.target, there, self.stream.name)
         inboxes.require_open(seen, self.stream.name)
         now = time.time()
-        due = [entry for entry in parked if retry_all or entry.due <= now]
+        due = [
+            entry
+            for entry in parked
+            if (retry_all or entry.due <= now or entry.table in self._mended)
+            and entry.table not in view.faults
+        ][:limit]
         with self.source.reading() as here:
+            if view.outdated(self.source.shapes(here, list(view.source)), of_source=True):
+                return self._look_again()
             look = self.source.remaining if beyond_horizon else self.source.changes
             changes = look(here, self.stream.name, seen.position, limit)
             works = gather(changes, due)
             if not works:
                 return Step(0)
-            rows = self._hydrate(here, carriers, works)
+            stuck = [Failure(work, error) for work in works if (error := view.fault(work.table)) is not None]
+            works = [work for work in works if view.fault(work.table) is None]
+            rows = self._hydrate(here, works)
         position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
         with self.target.writing() as there:
             locked = inboxes.read(self.target, there, self.stream.name, lock=True)
             inboxes.require_unchanged(seen, locked, self.stream.name)
             if locked.position != seen.position:
                 return Step(0, raced=True)
+            if view.outdated(self.target.shapes(there, list(view.target)), of_source=False):
+                return self._look_again()
             failures = self.applier.apply(there, locked.epoch, works, rows)
-            self._park(there, works, failures, parked)
+            self._park(there, works, [*stuck, *failures], parked)
             moved = replace(locked, position=position, passed=locked.passed + len(changes))
             inboxes.write(self.target, there, self.stream.name, moved)
+        if len(due) < limit:
+            self._mended = frozenset()
         return Step(len(changes))
+
+    def _look_again(self) -> Step:
+        """A schema has changed: the batch is read anew, by what the tables are now."""
+        self.refresh()
+        return Step(0, raced=True)
+
+    def accept(self) -> None:
+        """Take the tables' shapes as they are now for right, of those that can be carried so."""
+        try:
+            view = look(self.stream, self.source, self.target, self._known_faults)
+        except MappingError:
+            return  # it cannot run in this direction: the gate before `live` says so
+        with self.target.writing() as session:
+            for table, made in view.carriers.items():
+                shapes = Shapes(view.source[table], view.target[made.flow.target])
+                drift_log.write(self.target, session, self.stream.name, table, shapes)
+        self.refresh()
+
+    def drift(self) -> list[Drift]:
+        """What has changed of the stream's tables."""
+        self.refresh()
+        lost = self.source.uncaptured(self.stream.captured())
+        return [*self.view.drifts, *(lost_capture(table) for table in lost)]
 
     def guarded(self) -> bool:
         """Whether every table of the source refuses client writes."""
@@ -135,23 +189,15 @@ class Channel:
                 after = keys[-1]
         swept.writer.sweep(session)
 
-    def _hydrate(
-        self, session: Session, carriers: Mapping[str, Carrier], works: Sequence[Work]
-    ) -> dict[tuple[str, str], Row]:
+    def _hydrate(self, session: Session, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
         keys: dict[str, list[str]] = {}
         for work in works:
-            if work.table not in carriers:
-                raise SchemaError(
-                    f"the log of {self.stream.name!r} names table {work.table!r}, "
-                    "which the plan no longer has; put it back, "
-                    "or run `strangler rollback` to `off` and start the phase again"
-                )
             if work.key != WHOLE_TABLE:
                 keys.setdefault(work.table, []).append(work.key)
         return {
             (table, key): row
             for table, wanted in keys.items()
-            for key, row in carriers[table].reader.rows(session, wanted).items()
+            for key, row in self.view.carriers[table].reader.rows(session, wanted).items()
         }
 
     def _park(

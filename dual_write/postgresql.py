@@ -16,6 +16,7 @@ from dual_write.postgresql_copy import PostgreSQLCopier
 from dual_write.postgresql_log import PostgreSQLLog
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
 from dual_write.postgresql_session import PostgreSQLSession
+from dual_write.postgresql_shapes import shapes
 from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 _BOOKKEEPING = {
@@ -29,6 +30,7 @@ _BOOKKEEPING = {
     "parked": "stream text, tbl text, key text, seq bigint NOT NULL, entries bigint NOT NULL, "
     "attempts integer NOT NULL, due double precision NOT NULL, error text NOT NULL, "
     "PRIMARY KEY (stream, tbl, key)",
+    "shape": "stream text, tbl text, shapes text NOT NULL, PRIMARY KEY (stream, tbl)",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
@@ -181,6 +183,13 @@ class PostgreSQL(PostgreSQLLog):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if postgresql_capture.is_guarded(session, table)]
+
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [table.table for table in tables if not postgresql_capture.is_installed(session, table)]
+
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        return shapes(session, tables)
 
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         return writable_columns(session, table)

@@ -46,6 +46,11 @@ def install(session: Session, captured: Captured) -> None:
         session.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
+def is_installed(session: Session, captured: Captured) -> bool:
+    """Under whatever name the table has now."""
+    return bool(session.execute("SELECT 1 FROM pg_trigger WHERE tgname = ?", _trigger(captured)))
+
+
 def remove(session: Session, captured: Captured) -> None:
     [(exists,)] = session.execute("SELECT to_regclass(?) IS NOT NULL", table_name(captured.table))
     for name in (_trigger(captured), f"{_trigger(captured)}_truncate"):

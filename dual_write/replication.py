@@ -11,6 +11,7 @@ from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
 from dual_write.drain import drain, settle
+from dual_write.drift import Drift
 from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
@@ -42,8 +43,12 @@ class Replication:
         mappings: Sequence[TableMapping],
         *,
         outbox: bool = False,
+        faults: Mapping[str, SchemaError] | None = None,
     ) -> None:
-        """With ``outbox`` the monolith's application logs its changes itself (``dual_write.outbox``)."""
+        """``outbox``: the monolith's application logs its changes itself. ``faults``: tables of the monolith
+        that do not fit the plan now, and why; the others flow.
+        """
+        self.faults = faults or {}
         self.phase = phase
         self.mappings = tuple(mappings)
         self._adapters: Mapping[Side, Adapter] = {
@@ -51,7 +56,7 @@ class Replication:
             Side.SERVICE: adapter(service_url),
         }
         self._channels = [
-            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
+            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to], self.faults)
             for stream in streams(phase, self.mappings, outbox=outbox)
         ]
 
@@ -69,6 +74,16 @@ class Replication:
                         channel.stream.name,
                     )
             _patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+        self.accept()
+
+    def accept(self) -> None:
+        """Take both sides' tables as they are now for what they are to be: `drift` is told from here on."""
+        for channel in self._channels:
+            channel.accept()
+
+    def drift(self, to: Side) -> list[Drift]:
+        """What has changed since of the tables that flow towards ``to``."""
+        return [found for channel in self._towards(to) for found in channel.drift()]
 
     def uninstall(self) -> None:
         """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
@@ -89,7 +104,7 @@ class Replication:
         with adapter.writing() as session:
             for channel in self._channels:
                 adapter.forget(session, channel.stream.name)
-                for table in ("stream", "inbox", "version", "parked", "backfill"):
+                for table in ("stream", "inbox", "version", "parked", "shape", "backfill"):
                     session.execute(
                         f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
                     )

@@ -12,31 +12,8 @@ from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
 from dual_write.rows import Row, Session, TypeName
+from dual_write.sqlite_bookkeeping import BOOKKEEPING, INDEXES
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
-
-_BOOKKEEPING = {
-    # Purging keeps the newest entry, so that ids are never given out twice without AUTOINCREMENT, whose
-    # sqlite_sequence table could not be removed again.
-    "change": "id INTEGER PRIMARY KEY, stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT, "
-    "at REAL NOT NULL DEFAULT (julianday('now'))",
-    "session": "origin TEXT NOT NULL",
-    "outbox": "stream TEXT NOT NULL, tbl TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (stream, tbl)",
-    "stream": "stream TEXT PRIMARY KEY, purged INTEGER NOT NULL DEFAULT 0",
-    "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, "
-    "at_xid INTEGER NOT NULL, at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
-    "version": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL, "
-    "seq INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (stream, tbl, key)",
-    "parked": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, "
-    "entries INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL, error TEXT NOT NULL, "
-    "PRIMARY KEY (stream, tbl, key)",
-    "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
-    "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
-}
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)",
-    # A switch asks for the keys applied last while clients wait: without it, by sorting every version.
-    "CREATE INDEX IF NOT EXISTS strangler_version_latest ON strangler_version (stream, tbl, epoch, seq)",
-)
 
 
 class SQLiteSession(Session):
@@ -112,13 +89,13 @@ class SQLite(Adapter):
 
     def create_bookkeeping(self) -> None:
         with self.writing() as session:
-            for table, columns in _BOOKKEEPING.items():
+            for table, columns in BOOKKEEPING.items():
                 session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
-            for index in _INDEXES:
+            for index in INDEXES:
                 session.execute(index)
 
     def drop_bookkeeping(self, session: Session) -> None:
-        for table in _BOOKKEEPING:
+        for table in BOOKKEEPING:
             session.execute(f"DROP TABLE IF EXISTS {self.name(table)}")
 
     def has_bookkeeping(self, session: Session) -> bool:
@@ -152,6 +129,14 @@ class SQLite(Adapter):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if sqlite_capture.is_guarded(session, table)]
+
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [
+                table.table
+                for table in tables
+                if not (sqlite_outbox if table.outbox else sqlite_capture).is_installed(session, table)
+            ]
 
     def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
         rows = session.execute(
@@ -226,6 +211,12 @@ class SQLite(Adapter):
 
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         return writable_columns(session, table)
+
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {
+            table: {name: type_.base for name, type_ in writable_columns(session, table).items()}
+            for table in tables
+        }
 
     def reader(
         self,

@@ -28,6 +28,14 @@ def register(session: Session, captured: Captured) -> None:
     )
 
 
+def is_installed(session: Session, captured: Captured) -> bool:
+    return bool(
+        session.execute(
+            "SELECT 1 FROM strangler_outbox WHERE stream = ? AND tbl = ?", captured.stream, captured.table
+        )
+    )
+
+
 def unregister(session: Session, captured: Captured) -> None:
     if session.execute("SELECT 1 FROM sqlite_master WHERE name = 'strangler_outbox'"):
         session.execute(

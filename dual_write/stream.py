@@ -1,9 +1,10 @@
 """Streams: what one change log entry belongs to, and one inbox takes in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Captured
+from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from flags.side import Side
 
@@ -31,6 +32,11 @@ class Stream:
         if self.to is Side.SERVICE:
             return tuple(Captured(self.name, m.monolith, m.monolith_key, self.outbox) for m in self.mappings)
         return tuple(Captured(self.name, m.service, m.service_key) for m in self.mappings)
+
+    def of_source(self, faults: Mapping[str, SchemaError]) -> dict[str, SchemaError]:
+        """What is known of the monolith's tables, by the names that the source has for them."""
+        pairs = zip(self.captured(), self.mappings, strict=True)
+        return {own.table: faults[m.monolith] for own, m in pairs if m.monolith in faults}
 
 
 def streams(phase: str, mappings: Sequence[TableMapping], *, outbox: bool = False) -> tuple[Stream, ...]:
