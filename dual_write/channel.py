@@ -87,7 +87,12 @@ class Channel:
         with self.target.reading() as there:
             seen = inboxes.read(self.target, there, self.stream.name)
             parked = parking.read(self.target, there, self.stream.name)
+            mended = view.faults and view.outdated(
+                self.target.shapes(there, list(view.target)), of_source=False
+            )
         inboxes.require_open(seen, self.stream.name)
+        if mended:
+            return self._look_again()
         now = time.time()
         due = [
             entry
@@ -96,13 +101,14 @@ class Channel:
             and entry.table not in view.faults
         ][:limit]
         with self.source.reading() as here:
-            if view.outdated(self.source.shapes(here, list(view.source)), of_source=True):
-                return self._look_again()
-            look = self.source.remaining if beyond_horizon else self.source.changes
-            changes = look(here, self.stream.name, seen.position, limit)
+            read = self.source.remaining if beyond_horizon else self.source.changes
+            changes = read(here, self.stream.name, seen.position, limit)
             works = gather(changes, due)
-            if not works:
-                return Step(0)
+            changed = (works or view.faults) and view.outdated(
+                self.source.shapes(here, list(view.source)), of_source=True
+            )
+            if changed or not works:
+                return self._look_again() if changed else Step(0)
             stuck = [Failure(work, error) for work in works if (error := view.fault(work.table)) is not None]
             works = [work for work in works if view.fault(work.table) is None]
             rows = self._hydrate(here, works)
@@ -140,10 +146,24 @@ class Channel:
         self.refresh()
 
     def drift(self) -> list[Drift]:
-        """What has changed of the stream's tables."""
+        """What has changed of the stream's tables since capture began; nothing where it did not."""
+        if not self._remembers():
+            return []
         self.refresh()
         lost = self.source.uncaptured(self.stream.captured())
         return [*self.view.drifts, *(lost_capture(table) for table in lost)]
+
+    def forget_shapes(self) -> None:
+        """Nothing is expected of the tables any more."""
+        if self._remembers():
+            with self.target.writing() as session:
+                drift_log.forget(self.target, session, self.stream.name)
+
+    def _remembers(self) -> bool:
+        with self.target.reading() as session:
+            return self.target.has_bookkeeping(session) and bool(
+                drift_log.read(self.target, session, self.stream.name)
+            )
 
     def guarded(self) -> bool:
         """Whether every table of the source refuses client writes."""

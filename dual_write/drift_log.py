@@ -21,3 +21,7 @@ def write(adapter: Adapter, session: Session, stream: str, table: str, shapes: S
         table,
         json.dumps({"source": dict(shapes.source), "target": dict(shapes.target)}),
     )
+
+
+def forget(adapter: Adapter, session: Session, stream: str) -> None:
+    session.execute(f"DELETE FROM {adapter.name('shape')} WHERE stream = ?", stream)

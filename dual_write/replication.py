@@ -15,6 +15,7 @@ from dual_write.drift import Drift
 from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
+from dual_write.patience import patiently
 from dual_write.rows import Row
 from dual_write.sequences import hand_over
 from dual_write.stream import streams
@@ -23,8 +24,6 @@ from flags.side import Side
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
 
 _DDL_LOCK_SECONDS = 2.0
-_DDL_ATTEMPTS = 15
-_DDL_PAUSE = 0.2
 
 
 class Replication:
@@ -65,7 +64,7 @@ class Replication:
     def install(self) -> None:
         """Install capture on both sides' tables (follow tables: the monolith's only) and the bookkeeping."""
         for database in self._adapters.values():
-            _patiently(database.create_bookkeeping)
+            patiently(database.create_bookkeeping)
         for channel in self._channels:
             for database in (channel.source, channel.target):
                 with database.writing() as session:
@@ -73,7 +72,16 @@ class Replication:
                         f"INSERT INTO {database.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
                         channel.stream.name,
                     )
-            _patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+            patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+        self.accept()
+
+    def renew(self) -> None:
+        """Capture anew what has lost its capture, and accept the tables as they are now."""
+        for channel in self._channels:
+            lost = channel.source.uncaptured(channel.stream.captured())
+            tables = [table for table in channel.stream.captured() if table.table in lost]
+            if tables:
+                patiently(partial(channel.source.capture, tables, _DDL_LOCK_SECONDS))
         self.accept()
 
     def accept(self) -> None:
@@ -89,16 +97,17 @@ class Replication:
         """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
         for channel in self._channels:
             if _has_bookkeeping(channel.source):
-                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
         for database in self._adapters.values():
             if _has_bookkeeping(database):
-                _patiently(partial(self._forget, database))
+                patiently(partial(self._forget, database))
 
     def retire(self) -> None:
         """Take capture off the service's tables: nothing will flow back. The monolith's guard stays."""
         for channel in self._towards(Side.MONOLITH):
             if _has_bookkeeping(channel.source):
-                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+            channel.forget_shapes()
 
     def _forget(self, adapter: Adapter) -> None:
         with adapter.writing() as session:
@@ -283,16 +292,3 @@ class Replication:
 def _has_bookkeeping(adapter: Adapter) -> bool:
     with adapter.reading() as session:
         return adapter.has_bookkeeping(session)
-
-
-def _patiently(act: Callable[[], None]) -> None:
-    """Try again while others hold locks, giving way in between. Raises the last LockedError."""
-    for attempt in range(1, _DDL_ATTEMPTS + 1):
-        try:
-            act()
-        except LockedError:
-            if attempt == _DDL_ATTEMPTS:
-                raise
-            time.sleep(_DDL_PAUSE)
-        else:
-            return

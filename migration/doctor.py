@@ -17,7 +17,7 @@ from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
 from flags.side import Side
 from migration import doctor_databases
-from migration.doctor_capture import outbox_facts
+from migration.doctor_capture import drift, outbox_facts
 from migration.doctor_databases import Fact
 from migration.plan import Phase, Plan, Table
 
@@ -157,6 +157,12 @@ def _tables(phase: Phase, monolith: sa.Engine | None) -> list[Diagnosis]:
             found += _table(phase, table, monolith, service, mappings)
         for side, engine in ((Side.MONOLITH, monolith), (Side.SERVICE, service)):
             found += _side(phase, side, engine, mappings)
+        found += [
+            Diagnosis(
+                Level.FAIL if each.blocks else Level.WARN, f"{phase.name}: schema drift", f"{each.text}."
+            )
+            for each in drift(phase, monolith, service)
+        ]
     return found
 
 
