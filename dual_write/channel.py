@@ -10,7 +10,7 @@ from dual_write import inbox as inboxes
 from dual_write.adapter import Adapter, Change, Position
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather
 from dual_write.carrier import Carrier
-from dual_write.drift import Drift, Shapes, lost_capture
+from dual_write.drift import Drift, lost_capture, shapes
 from dual_write.errors import MappingError, SchemaError
 from dual_write.inbox import Inbox
 from dual_write.parking import Parked
@@ -141,8 +141,8 @@ class Channel:
             return  # it cannot run in this direction: the gate before `live` says so
         with self.target.writing() as session:
             for table, made in view.carriers.items():
-                shapes = Shapes(view.source[table], view.target[made.flow.target])
-                drift_log.write(self.target, session, self.stream.name, table, shapes)
+                now = shapes(made.flow, view.source[table], view.target[made.flow.target])
+                drift_log.write(self.target, session, self.stream.name, table, now)
         self.refresh()
 
     def drift(self) -> list[Drift]:

@@ -11,8 +11,17 @@ Shape = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
+    """``columns``: which of the target's are filled by nothing but a column of the source, and by which."""
+
     source: Shape
     target: Shape
+    columns: Mapping[str, str]
+
+
+def shapes(flow: TableFlow, source: Shape, target: Shape) -> Shapes:
+    """What a flow is by the plan and its tables now."""
+    bare = {column.target: column.source for column in flow.columns if column.source is not None}
+    return Shapes(source, target, bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +51,30 @@ def lost_capture(table: str) -> Drift:
 
 
 def _broken(flow: TableFlow, before: Shapes, now: Shapes, one_engine: bool) -> Iterator[str]:
-    sources = [column.source for column in flow.columns if column.source is not None]
-    targets = [column.target for column in flow.columns]
     for table, carried, old, new in (
-        (flow.source, sources, before.source, now.source),
-        (flow.target, targets, before.target, now.target),
+        (flow.source, before.columns.values(), before.source, now.source),
+        (flow.target, before.columns.keys(), before.target, now.target),
     ):
         if not new:
             yield (
-                f"table {table!r} is gone; rename it back, or put its new name into the plan "
-                "and restart the relay"
+                f"table {table!r} is gone; rename it back, or put its new name into the plan, "
+                "restart the relay and run `strangler sync`"
             )
             return
         for column in carried:
             if column in old and column not in new:
                 yield f"table {table!r} has lost its column {column!r}{_renamed(column, old, new)}"
-    for each in flow.columns:
-        if each.source is not None:
-            yield from _retyped(flow, each.source, each.target, before, now, one_engine)
+    for target, source in before.columns.items():
+        yield from _retyped(flow, source, target, before, now, one_engine)
 
 
 def _renamed(column: str, old: Shape, new: Shape) -> str:
     likely = [name for name, type_ in new.items() if name not in old and type_ == old[column]]
     guess = f" (renamed to {likely[0]!r}?)" if len(likely) == 1 else ""
-    return f"{guess}, which the plan carries; put it back, or change the plan's columns and restart the relay"
+    return (
+        f"{guess}, which is carried; put it back, or change the plan's columns, restart the relay and run "
+        "`strangler sync`"
+    )
 
 
 def _retyped(
@@ -88,11 +97,10 @@ def _retyped(
 
 
 def _added(flow: TableFlow, before: Shapes, now: Shapes) -> Iterator[str]:
-    known = set(before.source) | {column.source for column in flow.columns}
     for column in now.source:
-        if column not in known:
+        if column not in before.source:
             yield (
-                f"table {flow.source!r} has a new column {column!r}, which is not carried; "
-                "decide in the plan (`columns` or `drop`), restart the relay, then run `strangler sync` and "
-                "`strangler check --repair`"
+                f"table {flow.source!r} has a new column {column!r}, which was not there when capture "
+                "began; decide in the plan (`columns` or `drop`), restart the relay, then run "
+                "`strangler sync` and `strangler check --repair`"
             )

@@ -1,6 +1,7 @@
 """The tables' shapes as they were when capture began, kept with the inbox in the target."""
 
 import json
+from dataclasses import asdict
 
 from dual_write.adapter import Adapter
 from dual_write.drift import Shapes
@@ -19,7 +20,7 @@ def write(adapter: Adapter, session: Session, stream: str, table: str, shapes: S
         "ON CONFLICT (stream, tbl) DO UPDATE SET shapes = excluded.shapes",
         stream,
         table,
-        json.dumps({"source": dict(shapes.source), "target": dict(shapes.target)}),
+        json.dumps(asdict(shapes)),
     )
 
 

@@ -1,5 +1,6 @@
 """One phase's data on both sides: the surface that the control plane and the relay work with."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
 
+_log = logging.getLogger(__name__)
 _DDL_LOCK_SECONDS = 2.0
 
 
@@ -76,8 +78,10 @@ class Replication:
         self.accept()
 
     def renew(self) -> None:
-        """Capture anew what has lost its capture, and accept the tables as they are now."""
+        """Capture anew what has lost its capture, and accept the tables as they are; the log says what."""
         for channel in self._channels:
+            for drift in channel.drift():
+                _log.warning("phase %s: taken as it is now: %s", self.phase, drift.text)
             lost = channel.source.uncaptured(channel.stream.captured())
             tables = [table for table in channel.stream.captured() if table.table in lost]
             if tables:

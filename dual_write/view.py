@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dual_write import drift_log
 from dual_write.adapter import Adapter
 from dual_write.carrier import Carrier, carrier
-from dual_write.drift import Drift, Shape, Shapes, drift
+from dual_write.drift import Drift, Shape, Shapes, drift, shapes
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
 from dual_write.stream import Stream, parents_first
@@ -54,7 +54,7 @@ def look(stream: Stream, source: Adapter, target: Adapter, known_faults: Mapping
         present = [table for table in flows if targets[table]]
         order = parents_first(present, target.references(there, present))
         for flow in [flows[table] for table in order] + [flows[t] for t in flows if t not in present]:
-            now = Shapes(sources[flow.source], targets[flow.target])
+            now = shapes(flow, sources[flow.source], targets[flow.target])
             drifts += _changed(flow, before.get(flow.source), now, one_engine=source.engine == target.engine)
             try:
                 if flow.source not in faults:

@@ -39,9 +39,13 @@ def drift(phase: Phase, monolith: sa.Engine, service: sa.Engine) -> list[Drift]:
     specs = [table.spec() for table in phase.tables]
     try:
         mappings, faults = standing(specs, monolith, service)
-        urls = [engine.url.render_as_string(hide_password=False) for engine in (monolith, service)]
         replication = Replication(
-            phase.name, *urls, mappings, outbox=phase.capture == "outbox", faults=faults
+            phase.name,
+            monolith.url.render_as_string(hide_password=False),
+            service.url.render_as_string(hide_password=False),
+            mappings,
+            outbox=phase.capture == "outbox",
+            faults=faults,
         )
         try:
             return [found for side in Side for found in replication.drift(side)]
