@@ -11,6 +11,33 @@ from collections.abc import Sequence
 
 Value = int | float | str | bytes | None
 
+# PostgreSQL's types whose JSON is one value, from which the type's input function makes the same value again.
+_PLAIN = frozenset(
+    {
+        "int2",
+        "int4",
+        "int8",
+        "numeric",
+        "float4",
+        "float8",
+        "oid",
+        "bool",
+        "text",
+        "varchar",
+        "bpchar",
+        "name",
+    }
+    | {"uuid", "enum", "date", "time", "timestamp"}
+)
+_STABLE = {
+    "timestamptz": "({0} AT TIME ZONE 'UTC')",
+    "bytea": "('\\x' || encode({0}, 'hex'))",
+    # Its three parts: months, days and microseconds are not converted into each other.
+    "interval": "((extract(year FROM {0}) * 12 + extract(month FROM {0}))::bigint || ' mons ' || "
+    "extract(day FROM {0})::bigint || ' days ' || (extract(hour FROM {0}) * 3600000000 + "
+    "extract(minute FROM {0}) * 60000000 + extract(microseconds FROM {0}))::bigint || ' us')",
+}
+
 
 def encode(values: Sequence[Value]) -> str:
     """The key text of ``values``, as SQLite's triggers write it for all but the digits of a float."""
@@ -35,8 +62,10 @@ def postgresql_expression(values: Sequence[str], types: Sequence[str]) -> str:
 
     ``types``: those of ``values``, by PostgreSQL's own names (``int8``, ``timestamptz``).
     """
-    stable = {"timestamptz": "({} AT TIME ZONE 'UTC')", "bytea": "('\\x' || encode({}, 'hex'))"}
-    parts = [stable.get(type_, "{}").format(value) for value, type_ in zip(values, types, strict=True)]
+    parts = [
+        _STABLE.get(type_, "{0}" if type_ in _PLAIN else "({0})::text").format(value)
+        for value, type_ in zip(values, types, strict=True)
+    ]
     return f"jsonb_build_array({', '.join(parts)})::text"
 
 
