@@ -40,11 +40,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A table whose changes are logged: the stream they belong to, and the columns that identify a row."""
+    """A table whose changes are logged: the stream they belong to, and the columns that identify a row.
+
+    ``outbox`` says that the application logs them itself, so that no trigger has to.
+    """
 
     stream: str
     table: str
     key: tuple[str, ...]
+    outbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,10 @@ class Adapter(ABC):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         """Those of the tables that carry a guard."""
 
+    @abstractmethod
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        """Those of the tables whose capture is gone: a table made anew under an old name has no triggers."""
+
     # --- the change log
 
     @abstractmethod
@@ -169,6 +177,10 @@ class Adapter(ABC):
     @abstractmethod
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         """The table's own columns that can be written to. Empty when there is no such table."""
+
+    @abstractmethod
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Each table's columns as ``columns``, with their types as they are declared, bounds included."""
 
     @abstractmethod
     def reader(self, session: Session, flow: TableFlow, wanted: Sequence[TypeName | None] | None) -> Reader:

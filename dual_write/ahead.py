@@ -4,7 +4,8 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from dual_write.channel import Batch, Channel, Step
+from dual_write.batch import Batch, Step
+from dual_write.channel import Channel
 from dual_write.errors import FencedError
 
 SMALLEST, LARGEST = 250, 8000

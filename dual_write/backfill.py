@@ -48,7 +48,7 @@ class Backfill:
 
     def run(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:
         """Copy what is missing; True when complete, False when stopped. Raises FencedError when closed."""
-        return all(self._table(carrier, progress, stop) for carrier in self._channel.ordered)
+        return all(self._table(carrier, progress, stop) for carrier in self._channel.whole.ordered)
 
     def complete(self) -> bool:
         with self._channel.target.reading() as session:

@@ -2,80 +2,69 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from dual_write import inbox as inboxes
 from dual_write import parking
-from dual_write.adapter import Adapter, Change, Position
+from dual_write.adapter import Adapter, Change
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather, routed
-from dual_write.carrier import Carrier, carrier
+from dual_write.batch import Batch, Step, after
+from dual_write.carrier import Carrier
 from dual_write.errors import SchemaError
 from dual_write.inbox import Inbox
 from dual_write.parking import Parked
 from dual_write.rows import Row, Session
-from dual_write.stream import Stream, parents_first
+from dual_write.stream import Stream
+from dual_write.view import View, look
 
 _SCAN = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """``passed`` entries of the log; ``raced`` when another process took the batch."""
-
-    passed: int
-    raced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries that were read behind what the inbox had ``seen``, and the rows of their keys as of then.
-
-    ``position`` is that of the last entry; ``full`` says that more are likely to follow.
-    """
-
-    seen: Inbox
-    works: Sequence[Work]
-    rows: Mapping[tuple[str, str], Row]
-    entries: int
-    position: Position
-    full: bool
 
 
 class Channel:
     """Reads a stream's change log and brings the target's rows up to date. Not safe between threads."""
 
-    def __init__(self, stream: Stream, source: Adapter, target: Adapter) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        source: Adapter,
+        target: Adapter,
+        faults: Mapping[str, SchemaError] | None = None,
+    ) -> None:
+        """``faults``: source tables that are known not to fit the plan, with the reason."""
         self.stream = stream
         self.source = source
         self.target = target
+        self.known_faults = stream.of_source(faults or {})
+        self._mended: frozenset[str] = frozenset()
 
     @cached_property
-    def ordered(self) -> list[Carrier]:
-        """One for each target table, parents first. Raises SchemaError or MappingError."""
-        with self.source.reading() as here, self.target.reading() as there:
-            flows = {flow.target: flow for flow in self.stream.flows()}
-            order = parents_first(flows, self.target.references(there, list(flows)))
-            return [carrier(flows[table], self.source, here, self.target, there) for table in order]
+    def view(self) -> View:
+        """Both schemas as they were looked at last."""
+        return look(self.stream, self.source, self.target, self.known_faults)
 
-    @cached_property
-    def carriers(self) -> dict[str, Carrier]:
-        """By lane, parents first. Raises as ``ordered``."""
-        return {lane: made for made in self.ordered for lane in made.flow.lanes}
+    @property
+    def whole(self) -> View:
+        """The view, when every table can be carried. Raises SchemaError, or MappingError."""
+        for error in self.view.faults.values():
+            raise error
+        return self.view
 
     @cached_property
     def applier(self) -> Applier:
-        return Applier(self.target, self.stream.name, self.stream.to.other, self.carriers, self.sweep)
+        return Applier(self.target, self.stream.name, self.stream.to.other, self.view.carriers, self.sweep)
 
     def prove(self) -> None:
         """Raises SchemaError or MappingError when the stream cannot flow between these databases."""
         self.refresh()
-        _ = self.carriers
+        _ = self.whole
 
     def refresh(self) -> None:
         """Look at both schemas again before the next step."""
-        for cached in ("ordered", "carriers", "_lanes", "applier"):
-            self.__dict__.pop(cached, None)
+        before: View | None = self.__dict__.pop("view", None)
+        self.__dict__.pop("applier", None)
+        if before is not None and before.faults:
+            self._mended |= set(before.faults) - set(self.view.faults)
 
     def step(self, limit: int, *, beyond_horizon: bool = False, retry_all: bool = False) -> Step:
         """Read up to ``limit`` entries and apply them. Raises FencedError when the stream is closed."""
@@ -93,27 +82,75 @@ class Channel:
         """The next batch, or the one ``behind`` another that is not yet written; None when there is nothing.
 
         Nothing is waited for while the source is being read: on SQLite a reader that waits for another lock
-        would hold up the monolith's commits.
+        would hold up the monolith's commits. The changes of a table that no longer fits its mapping are to
+        be parked, and tried again when it does.
         """
-        carriers = self.carriers
-        if behind is None:
-            with self.target.reading() as there:
-                seen = inboxes.read(self.target, there, self.stream.name)
-                parked = parking.read(self.target, there, self.stream.name)
-            now = time.time()
-            due = [entry for entry in parked if retry_all or entry.due <= now]
-        else:
-            seen, due = replace(behind.seen, position=behind.position), []
-        inboxes.require_open(seen, self.stream.name)
-        with self.source.reading() as here:
-            look = self.source.remaining if beyond_horizon else self.source.changes
-            changes = look(here, self.stream.name, seen.position, limit)
-            works = gather(routed(changes, self._lanes), due)
-            if not works:
-                return None
-            rows = self._hydrate(here, carriers, works)
-        position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
-        return Batch(seen, works, rows, len(changes), position, full=len(changes) == limit)
+        while True:
+            view = self.view
+            if behind is None:
+                seen, parked, outdated = self._look_in(view)
+                due = self._due(view, parked, retry_all=retry_all)
+            else:
+                seen, due, outdated = replace(behind.seen, position=behind.position), [], False
+            inboxes.require_open(seen, self.stream.name)
+            with self.source.reading() as here:
+                read = self.source.remaining if beyond_horizon else self.source.changes
+                changes = read(here, self.stream.name, seen.position, limit)
+                works = gather(routed(changes, view.lanes), due[:limit])
+                if works or view.faults:
+                    now = self.source.shapes(here, list(view.source))
+                    outdated = outdated or view.outdated(now, of_source=True)
+                if not outdated:
+                    return self._batch(here, view, seen, works, changes, limit, beyond_horizon, len(due))
+            if behind is not None:
+                return None  # whoever writes the batch before it will look at the schema again
+            self.refresh()
+
+    def _look_in(self, view: View) -> tuple[Inbox, list[Parked], bool]:
+        """The inbox, what is parked, and whether a target's table that did not fit has changed since."""
+        with self.target.reading() as there:
+            seen = inboxes.read(self.target, there, self.stream.name)
+            parked = parking.read(self.target, there, self.stream.name)
+            changed = bool(view.faults) and view.outdated(
+                self.target.shapes(there, list(view.target)), of_source=False
+            )
+        return seen, parked, changed
+
+    def _due(self, view: View, parked: Sequence[Parked], *, retry_all: bool) -> list[Parked]:
+        now = time.time()
+        return [
+            entry
+            for entry in parked
+            if (retry_all or entry.due <= now or entry.table in self._mended)
+            and entry.table not in view.faults
+        ]
+
+    def _batch(
+        self,
+        session: Session,
+        view: View,
+        seen: Inbox,
+        works: Sequence[Work],
+        changes: Sequence[Change],
+        limit: int,
+        beyond_horizon: bool,
+        due: int,
+    ) -> Batch | None:
+        if not works:
+            return None
+        stuck = [Failure(work, error) for work in works if (error := view.fault(work.table)) is not None]
+        works = [work for work in works if view.fault(work.table) is None]
+        return Batch(
+            seen,
+            view,
+            works,
+            stuck,
+            self._hydrate(session, view, works),
+            len(changes),
+            after(seen.position, changes, beyond_horizon=beyond_horizon),
+            full=len(changes) == limit,
+            retried_all=due <= limit,
+        )
 
     def write(self, batch: Batch) -> Step:
         """Apply a batch, unless another process has applied its entries meanwhile. Raises FencedError.
@@ -126,21 +163,24 @@ class Channel:
             inboxes.require_unchanged(batch.seen, locked, name)
             if locked.position != batch.seen.position:
                 return Step(0, raced=True)
+            view = batch.view
+            if view is not self.view or view.outdated(
+                self.target.shapes(there, list(view.target)), of_source=False
+            ):
+                return self._look_again()
             parked = parking.read(self.target, there, name)
             failures = self.applier.apply(there, locked.epoch, batch.works, batch.rows)
-            self._park(there, batch.works, failures, parked)
+            self._park(there, batch.works, [*batch.stuck, *failures], parked)
             moved = replace(locked, position=batch.position, passed=locked.passed + batch.entries)
             inboxes.write(self.target, there, name, moved)
+        if batch.retried_all:
+            self._mended = frozenset()
         return Step(batch.entries)
 
-    @cached_property
-    def _lanes(self) -> dict[str, list[str]]:
-        """The lanes that a source table's changes take."""
-        lanes: dict[str, list[str]] = {}
-        for made in self.ordered:
-            for lane, table in made.flow.lanes.items():
-                lanes.setdefault(table, []).append(lane)
-        return lanes
+    def _look_again(self) -> Step:
+        """A schema has changed: the batch is read anew, by what the tables are now."""
+        self.refresh()
+        return Step(0, raced=True)
 
     def guarded(self) -> bool:
         """Whether every table of the source refuses client writes."""
@@ -193,24 +233,16 @@ class Channel:
                 after = keys[-1]
         swept.writer.sweep(session)
 
-    def _hydrate(
-        self, session: Session, carriers: Mapping[str, Carrier], works: Sequence[Work]
-    ) -> dict[tuple[str, str], Row]:
+    def _hydrate(self, session: Session, view: View, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
         keys: dict[str, list[str]] = {}
         for work in works:
-            if work.table not in carriers:
-                raise SchemaError(
-                    f"the log of {self.stream.name!r} names table {work.table!r}, "
-                    "which the plan no longer has; put it back, "
-                    "or run `strangler rollback` to `off` and start the phase again"
-                )
             if work.key != WHOLE_TABLE:
-                keys.setdefault(carriers[work.table].flow.name, []).append(work.key)
+                keys.setdefault(view.carriers[work.table].flow.name, []).append(work.key)
         return {
             (lane, key): row
             for name, wanted in keys.items()
-            for key, row in carriers[name].reader.rows(session, list(dict.fromkeys(wanted))).items()
-            for lane in carriers[name].flow.lanes
+            for key, row in view.carriers[name].reader.rows(session, list(dict.fromkeys(wanted))).items()
+            for lane in view.carriers[name].flow.lanes
         }
 
     def _park(
@@ -241,14 +273,3 @@ class Channel:
                 for work in (failure.work,)
             ],
         )
-
-
-def _after(position: Position, changes: Sequence[Change], *, beyond_horizon: bool) -> Position:
-    """A drain reads by id and leaves the place in reading order alone: transactions older than what it has
-    applied may still write to these tables, after the next change of writer."""
-    if not changes:
-        return position
-    last = changes[-1]
-    if beyond_horizon:
-        return replace(position, floor=last.id)
-    return replace(position, xid=last.xid, id=last.id)

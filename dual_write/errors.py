@@ -35,3 +35,7 @@ class CheckFailed(DataError):  # noqa: N818 - it says what happened to the check
 
 class RepairRefused(DataError):  # noqa: N818 - as CheckFailed
     """A repair that would do more than was allowed."""
+
+
+class UncapturedError(DataError):
+    """A write that the outbox could not log; it is refused instead of being lost to the other side."""

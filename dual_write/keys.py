@@ -1,7 +1,8 @@
 """Key texts: how a change log names a row, injectively, as a JSON array of typed values.
 
-PostgreSQL writes its own (``jsonb_build_array``); this is the form that SQLite's triggers write: integers
-as numbers, text as strings, blobs as ``{"blob": hex}``, floats as ``{"real": digits}``.
+PostgreSQL writes its own (``jsonb_build_array``); the form that SQLite's triggers write has integers as
+numbers, text as strings, blobs as ``{"blob": hex}``, floats as ``{"real": digits}``. What writes the text is
+always the database, so that the same row has the same text whoever logs it.
 """
 
 import json
@@ -9,6 +10,33 @@ import math
 from collections.abc import Sequence
 
 Value = int | float | str | bytes | None
+
+# PostgreSQL's types whose JSON is one value, from which the type's input function makes the same value again.
+_PLAIN = frozenset(
+    {
+        "int2",
+        "int4",
+        "int8",
+        "numeric",
+        "float4",
+        "float8",
+        "oid",
+        "bool",
+        "text",
+        "varchar",
+        "bpchar",
+        "name",
+    }
+    | {"uuid", "enum", "date", "time", "timestamp"}
+)
+_STABLE = {
+    "timestamptz": "({0} AT TIME ZONE 'UTC')",
+    "bytea": "('\\x' || encode({0}, 'hex'))",
+    # Its three parts: months, days and microseconds are not converted into each other.
+    "interval": "((extract(year FROM {0}) * 12 + extract(month FROM {0}))::bigint || ' mons ' || "
+    "extract(day FROM {0})::bigint || ' days ' || (extract(hour FROM {0}) * 3600000000 + "
+    "extract(minute FROM {0}) * 60000000 + extract(microseconds FROM {0}))::bigint || ' us')",
+}
 
 
 def encode(values: Sequence[Value]) -> str:
@@ -27,6 +55,18 @@ def decode(key: str) -> tuple[Value, ...]:
 def sqlite_expression(row: str, columns: Sequence[str]) -> str:
     """SQL for the key text of ``row`` (``NEW``, ``OLD`` or a table's alias); ``columns`` come quoted."""
     return "'[' || " + " || ',' || ".join(_expression(f"{row}.{column}") for column in columns) + " || ']'"
+
+
+def postgresql_expression(values: Sequence[str], types: Sequence[str]) -> str:
+    """SQL for a key text that does not depend on the settings of the session that writes it.
+
+    ``types``: those of ``values``, by PostgreSQL's own names (``int8``, ``timestamptz``).
+    """
+    parts = [
+        _STABLE.get(type_, "{0}" if type_ in _PLAIN else "({0})::text").format(value)
+        for value, type_ in zip(values, types, strict=True)
+    ]
+    return f"jsonb_build_array({', '.join(parts)})::text"
 
 
 def _expression(value: str) -> str:

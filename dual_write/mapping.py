@@ -65,6 +65,16 @@ class TableFlow:
         return {part.lane: part.table for part in self.parts} or {self.source: self.source}
 
     @property
+    def strands(self) -> dict[str, "TableFlow"]:
+        """By lane, what its table alone gives to the target."""
+        if not self.parts:
+            return {self.source: self}
+        return {
+            part.lane: TableFlow(part.table, self.target, part.key, self.target_key, part.columns)
+            for part in self.parts
+        }
+
+    @property
     def tables(self) -> set[str]:
         """Every table that the flow touches, on either side."""
         return {*self.lanes.values(), self.target}

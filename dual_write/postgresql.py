@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture
+from dual_write import postgresql_capture, postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -17,6 +17,7 @@ from dual_write.postgresql_copy import PostgreSQLCopier
 from dual_write.postgresql_log import PostgreSQLLog
 from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
 from dual_write.postgresql_session import PostgreSQLSession
+from dual_write.postgresql_shapes import shapes
 from dual_write.rows import Reader, Row, Session, TypeName, Writer
 
 _BOOKKEEPING = {
@@ -30,6 +31,7 @@ _BOOKKEEPING = {
     "parked": "stream text, tbl text, key text, seq bigint NOT NULL, entries bigint NOT NULL, "
     "attempts integer NOT NULL, due double precision NOT NULL, error text NOT NULL, "
     "PRIMARY KEY (stream, tbl, key)",
+    "shape": "stream text, tbl text, shapes text NOT NULL, PRIMARY KEY (stream, tbl)",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
@@ -152,11 +154,18 @@ class PostgreSQL(PostgreSQLLog):
         for table in tables:
             with self.writing(lock_timeout) as session:
                 postgresql_capture.install(session, table)
+        self._settle_outbox(tables, lock_timeout)
 
     def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         for table in tables:
             with self.writing(lock_timeout) as session:
                 postgresql_capture.remove(session, table)
+        self._settle_outbox(tables, lock_timeout)
+
+    def _settle_outbox(self, tables: Sequence[Captured], lock_timeout: float) -> None:
+        """Applications ask once a transaction what they have to log: an answer from before may be in use."""
+        if any(table.outbox for table in tables):
+            postgresql_outbox.wait_for_transactions(self.reading, lock_timeout)
 
     def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:
@@ -173,6 +182,13 @@ class PostgreSQL(PostgreSQLLog):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if postgresql_capture.is_guarded(session, table)]
+
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [table.table for table in tables if not postgresql_capture.is_installed(session, table)]
+
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        return shapes(session, tables)
 
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         return writable_columns(session, table)

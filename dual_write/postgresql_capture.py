@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 
+from dual_write import postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.errors import LockedError, SchemaError
 from dual_write.postgresql_rows import (
@@ -30,7 +31,7 @@ def install(session: Session, captured: Captured) -> None:
     """Log every insert, update, delete and truncate of the table. A guard that stands is left alone."""
     table, trigger = table_name(captured.table), _trigger(captured)
     if not is_guarded(session, captured):
-        _define(session, captured, _logging(session, captured), "capture")
+        _admit_clients(session, captured)
     for name, events, each in (
         (trigger, "INSERT OR UPDATE OR DELETE", "ROW"),
         (f"{trigger}_truncate", "TRUNCATE", "STATEMENT"),
@@ -45,6 +46,11 @@ def install(session: Session, captured: Captured) -> None:
         session.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
+def is_installed(session: Session, captured: Captured) -> bool:
+    """Under whatever name the table has now."""
+    return bool(session.execute("SELECT 1 FROM pg_trigger WHERE tgname = ?", _trigger(captured)))
+
+
 def remove(session: Session, captured: Captured) -> None:
     [(exists,)] = session.execute("SELECT to_regclass(?) IS NOT NULL", table_name(captured.table))
     for name in (_trigger(captured), f"{_trigger(captured)}_truncate"):
@@ -56,20 +62,23 @@ def remove(session: Session, captured: Captured) -> None:
 def guard(session: Session, captured: Captured, ownership: Ownership) -> None:
     """Refuse unmarked writes that begin from now on."""
     refusal = ownership.refusal(captured.table)
-    _define(session, captured, f"BEGIN RAISE EXCEPTION USING MESSAGE = {literal(refusal)}; END", _GUARD)
+    # An outbox's entry stays: a transaction that asks while the guard stands may write when it is lifted.
+    purpose = f"{_GUARD} {postgresql_outbox.registration(session, captured)}" if captured.outbox else _GUARD
+    _define(session, captured, f"BEGIN RAISE EXCEPTION USING MESSAGE = {literal(refusal)}; END", purpose)
     install(session, captured)
 
 
 def unguard(session: Session, captured: Captured) -> None:
     if is_guarded(session, captured):
-        _define(session, captured, _logging(session, captured), "capture")
+        _admit_clients(session, captured)
 
 
 def is_guarded(session: Session, captured: Captured) -> bool:
     rows = session.execute(
         "SELECT obj_description(to_regprocedure(?), 'pg_proc')", f"{_function(captured)}()"
     )
-    return rows == [(_GUARD,)]
+    [(purpose,)] = rows
+    return purpose is not None and purpose.split(" ")[0] == _GUARD
 
 
 def wait_for_writers(
@@ -138,6 +147,16 @@ def _writers(session: Session, tables: Sequence[str]) -> set[str]:
         list(tables),
     )
     return {transaction for (transaction,) in rows}
+
+
+def _admit_clients(session: Session, captured: Captured) -> None:
+    """Let clients write: log what they do, unless their application does."""
+    if captured.outbox:
+        purpose = f"outbox {postgresql_outbox.registration(session, captured)}"
+        _define(session, captured, postgresql_outbox.IDLE, purpose)
+        postgresql_outbox.admit(session)
+    else:
+        _define(session, captured, _logging(session, captured), "capture")
 
 
 def _logging(session: Session, captured: Captured) -> str:

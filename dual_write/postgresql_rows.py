@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 
 from dual_write.errors import SchemaError
+from dual_write.keys import postgresql_expression
 from dual_write.mapping import TableFlow
 from dual_write.postgresql_session import PostgreSQLSession, array, native
 from dual_write.relation import one_key_form, source_relation
@@ -62,10 +63,8 @@ def writable_columns(session: Session, table: str) -> Mapping[str, TypeName]:
 
 
 def key_expression(values: Sequence[str], types: Sequence[TypeName]) -> str:
-    """SQL for a key text that does not depend on the settings of the session that writes it."""
-    stable = {"timestamptz": "({} AT TIME ZONE 'UTC')", "bytea": "('\\x' || encode({}, 'hex'))"}
-    parts = [stable.get(type_.base, "{}").format(value) for value, type_ in zip(values, types, strict=True)]
-    return f"jsonb_build_array({', '.join(parts)})::text"
+    """As ``keys.postgresql_expression``."""
+    return postgresql_expression(values, [type_.base for type_ in types])
 
 
 def _key_types(session: Session, flow: TableFlow) -> list[TypeName]:

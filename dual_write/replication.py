@@ -1,9 +1,11 @@
 """One phase's data on both sides: the surface that the control plane and the relay work with."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from dual_write import drift_watch
 from dual_write import inbox as inboxes
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
@@ -12,9 +14,11 @@ from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
 from dual_write.drain import drain, settle
+from dual_write.drift import Drift
 from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
+from dual_write.patience import patiently
 from dual_write.rows import Row
 from dual_write.sequences import hand_over
 from dual_write.stream import streams
@@ -22,9 +26,8 @@ from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
 
+_log = logging.getLogger(__name__)
 _DDL_LOCK_SECONDS = 2.0
-_DDL_ATTEMPTS = 15
-_DDL_PAUSE = 0.2
 
 
 class Replication:
@@ -41,7 +44,14 @@ class Replication:
         monolith_url: str,
         service_url: str,
         mappings: Sequence[TableMapping],
+        *,
+        outbox: bool = False,
+        faults: Mapping[str, SchemaError] | None = None,
     ) -> None:
+        """``outbox``: the monolith's application logs its changes itself. ``faults``: tables of the monolith
+        that do not fit the plan now, and why; the others flow.
+        """
+        self.faults = faults or {}
         self.phase = phase
         self.mappings = tuple(mappings)
         self._adapters: Mapping[Side, Adapter] = {
@@ -49,8 +59,8 @@ class Replication:
             Side.SERVICE: adapter(service_url),
         }
         self._channels = [
-            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
-            for stream in streams(phase, self.mappings)
+            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to], self.faults)
+            for stream in streams(phase, self.mappings, outbox=outbox)
         ]
         self._ahead = {channel.stream.name: ReadAhead(channel) for channel in self._channels}
 
@@ -59,7 +69,7 @@ class Replication:
     def install(self) -> None:
         """Install capture on both sides' tables (follow tables: the monolith's only) and the bookkeeping."""
         for database in self._adapters.values():
-            _patiently(database.create_bookkeeping)
+            patiently(database.create_bookkeeping)
         for channel in self._channels:
             for database in (channel.source, channel.target):
                 with database.writing() as session:
@@ -67,28 +77,50 @@ class Replication:
                         f"INSERT INTO {database.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
                         channel.stream.name,
                     )
-            _patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+            patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
+        self.accept()
+
+    def renew(self) -> None:
+        """Capture anew what has lost its capture, and accept the tables as they are; the log says what."""
+        for channel in self._channels:
+            for drift in drift_watch.drift(channel):
+                _log.warning("phase %s: taken as it is now: %s", self.phase, drift.text)
+            lost = channel.source.uncaptured(channel.stream.captured())
+            tables = [table for table in channel.stream.captured() if table.table in lost]
+            if tables:
+                patiently(partial(channel.source.capture, tables, _DDL_LOCK_SECONDS))
+        self.accept()
+
+    def accept(self) -> None:
+        """Take both sides' tables as they are now for what they are to be: `drift` is told from here on."""
+        for channel in self._channels:
+            drift_watch.accept(channel)
+
+    def drift(self, to: Side) -> list[Drift]:
+        """What has changed since of the tables that flow towards ``to``."""
+        return [found for channel in self._towards(to) for found in drift_watch.drift(channel)]
 
     def uninstall(self) -> None:
         """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
         for channel in self._channels:
             if _has_bookkeeping(channel.source):
-                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
         for database in self._adapters.values():
             if _has_bookkeeping(database):
-                _patiently(partial(self._forget, database))
+                patiently(partial(self._forget, database))
 
     def retire(self) -> None:
         """Take capture off the service's tables: nothing will flow back. The monolith's guard stays."""
         for channel in self._towards(Side.MONOLITH):
             if _has_bookkeeping(channel.source):
-                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+            drift_watch.forget(channel)
 
     def _forget(self, adapter: Adapter) -> None:
         with adapter.writing() as session:
             for channel in self._channels:
                 adapter.forget(session, channel.stream.name)
-                for table in ("stream", "inbox", "version", "parked", "backfill"):
+                for table in ("stream", "inbox", "version", "parked", "shape", "backfill"):
                     session.execute(
                         f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
                     )
@@ -175,7 +207,7 @@ class Replication:
         Up to ``limit`` of each of the tables that it reads.
         """
         for channel in self._towards(to):
-            carrier = channel.carriers.get(flow.name)
+            carrier = channel.whole.carriers.get(flow.name)
             if carrier is None or carrier.flow.target != flow.target:
                 continue
             with channel.source.reading() as session:
@@ -274,16 +306,3 @@ class Replication:
 def _has_bookkeeping(adapter: Adapter) -> bool:
     with adapter.reading() as session:
         return adapter.has_bookkeeping(session)
-
-
-def _patiently(act: Callable[[], None]) -> None:
-    """Try again while others hold locks, giving way in between. Raises the last LockedError."""
-    for attempt in range(1, _DDL_ATTEMPTS + 1):
-        try:
-            act()
-        except LockedError:
-            if attempt == _DDL_ATTEMPTS:
-                raise
-            time.sleep(_DDL_PAUSE)
-        else:
-            return

@@ -7,32 +7,14 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from dual_write import keys, sqlite_capture
+from dual_write import keys, sqlite_capture, sqlite_outbox
 from dual_write.adapter import KEPT, Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
 from dual_write.mapping import TableFlow
 from dual_write.rows import Row, Session, TypeName
+from dual_write.sqlite_bookkeeping import BOOKKEEPING, INDEXES
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
-
-_BOOKKEEPING = {
-    # Purging keeps the newest entries, so that ids are never given out twice without AUTOINCREMENT, whose
-    # sqlite_sequence table could not be removed again.
-    "change": "id INTEGER PRIMARY KEY, stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT, "
-    "at REAL NOT NULL DEFAULT (julianday('now'))",
-    "session": "origin TEXT NOT NULL",
-    "stream": "stream TEXT PRIMARY KEY, purged INTEGER NOT NULL DEFAULT 0",
-    "inbox": "stream TEXT PRIMARY KEY, open INTEGER NOT NULL, epoch INTEGER NOT NULL, "
-    "at_xid INTEGER NOT NULL, at_id INTEGER NOT NULL, floor_id INTEGER NOT NULL, passed INTEGER NOT NULL",
-    "version": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL, "
-    "seq INTEGER NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY (stream, tbl, key)",
-    "parked": "stream TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, "
-    "entries INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL, error TEXT NOT NULL, "
-    "PRIMARY KEY (stream, tbl, key)",
-    "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
-    "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
-}
-_INDEX = "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)"
 
 
 class SQLiteSession(Session):
@@ -108,12 +90,13 @@ class SQLite(Adapter):
 
     def create_bookkeeping(self) -> None:
         with self.writing() as session:
-            for table, columns in _BOOKKEEPING.items():
+            for table, columns in BOOKKEEPING.items():
                 session.execute(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
-            session.execute(_INDEX)
+            for index in INDEXES:
+                session.execute(index)
 
     def drop_bookkeeping(self, session: Session) -> None:
-        for table in _BOOKKEEPING:
+        for table in BOOKKEEPING:
             session.execute(f"DROP TABLE IF EXISTS {self.name(table)}")
 
     def has_bookkeeping(self, session: Session) -> bool:
@@ -122,12 +105,16 @@ class SQLite(Adapter):
     def capture(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:
             for table in tables:
-                sqlite_capture.install(session, table)
+                if table.outbox:
+                    sqlite_outbox.register(session, table)
+                else:
+                    sqlite_capture.install(session, table)
 
     def release(self, tables: Sequence[Captured], lock_timeout: float) -> None:
         with self.writing(lock_timeout) as session:
             for table in tables:
                 sqlite_capture.remove(session, table)
+                sqlite_outbox.unregister(session, table)
 
     def guard(self, tables: Sequence[Captured], ownership: Ownership, lock_timeout: float) -> None:
         # BEGIN IMMEDIATE is the wait for open writers: SQLite has one at a time.
@@ -143,6 +130,14 @@ class SQLite(Adapter):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if sqlite_capture.is_guarded(session, table)]
+
+    def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
+        with self.reading() as session:
+            return [
+                table.table
+                for table in tables
+                if not (sqlite_outbox if table.outbox else sqlite_capture).is_installed(session, table)
+            ]
 
     def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
         rows = session.execute(
@@ -223,6 +218,12 @@ class SQLite(Adapter):
 
     def columns(self, session: Session, table: str) -> Mapping[str, TypeName]:
         return writable_columns(session, table)
+
+    def shapes(self, session: Session, tables: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {
+            table: {name: type_.base for name, type_ in writable_columns(session, table).items()}
+            for table in tables
+        }
 
     def reader(
         self,

@@ -47,6 +47,10 @@ def install(session: Session, captured: Captured) -> None:
             )
 
 
+def is_installed(session: Session, captured: Captured) -> bool:
+    return bool(_triggers(session, captured, "log"))
+
+
 def remove(session: Session, captured: Captured) -> None:
     _drop(session, captured, "log")
     _drop(session, captured, "guard")

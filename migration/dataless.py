@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from dual_write.drift import Drift
 from dual_write.parking import Parked
 from dual_write.replication import Accounts, BackfillProgress, Lag, Replication
 from flags.side import Side
@@ -13,9 +14,19 @@ class Dataless(Replication):
     def __init__(self) -> None:
         """Unlike a phase with tables, it needs no database."""
         self.mappings = ()
+        self.faults = {}
 
     def install(self) -> None:
         """No table is captured."""
+
+    def renew(self) -> None:
+        """No table was captured."""
+
+    def accept(self) -> None:
+        """No table has a shape."""
+
+    def drift(self, to: Side) -> list[Drift]:  # noqa: ARG002 - the surface's
+        return []
 
     def uninstall(self) -> None:
         """No table was captured."""

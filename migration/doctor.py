@@ -17,6 +17,7 @@ from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
 from flags.side import Side
 from migration import doctor_databases, doctor_tables
+from migration.doctor_capture import drift, outbox_facts
 from migration.doctor_databases import Fact
 from migration.plan import Phase, Plan, Table
 
@@ -156,6 +157,12 @@ def _tables(phase: Phase, monolith: sa.Engine | None) -> list[Diagnosis]:
             found += _group(phase, shared, tables, monolith, service, mappings)
         for side, engine in ((Side.MONOLITH, monolith), (Side.SERVICE, service)):
             found += _side(phase, side, engine, mappings)
+        found += [
+            Diagnosis(
+                Level.FAIL if each.blocks else Level.WARN, f"{phase.name}: schema drift", f"{each.text}."
+            )
+            for each in drift(phase, monolith, service)
+        ]
     return found
 
 
@@ -193,6 +200,9 @@ def _side(
         with engine.connect() as connection:
             for fact in doctor_databases.facts(connection, tables):
                 yield _said(subject, fact)
+            if side is Side.MONOLITH:
+                for fact in outbox_facts(connection, phase):
+                    yield _said(subject, fact)
             for name, mapping in {mapping.table(side): mapping for mapping in mappings}.items():
                 if side is Side.SERVICE or not mapping.follow:
                     triggers = doctor_databases.foreign_triggers(connection, name)

@@ -4,6 +4,7 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dual_write.drift import Drift
 from dual_write.errors import DataError, MappingError
 from dual_write.flows import flows
 from dual_write.replication import Lag, Replication
@@ -69,7 +70,18 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
         workers=len(workers.live_workers()),
         late_workers=_late(control, workers),
         irreversible=None if replication is None else _irreversible(replication),
+        drift=tuple(each.text for each in drift_of(record, replication)),
     )
+
+
+def drift_of(record: PhaseRecord, replication: Replication | None) -> list[Drift]:
+    """None of a database that cannot be asked: the gates say that it cannot."""
+    if replication is None or record.stage in {Stage.OFF, Stage.COMPLETE}:
+        return []
+    try:
+        return replication.drift(record.writer.other)
+    except (DataError, SQLAlchemyError):
+        return []
 
 
 def _reads(route: Route) -> bool:

@@ -44,7 +44,7 @@ class Facts:
     cannot be read; ``trouble`` says why. ``late_workers`` serve an older revision than the current one or
     are degraded. ``compared`` and ``matched`` count shadow comparisons since the phase last entered the
     stage shadow; ``mirrored`` is the share of reads that is mirrored now, in ‱. ``irreversible`` says why
-    the phase's rows could not be carried back.
+    the phase's rows could not be carried back, ``drift`` what changed of the tables since capture began.
     """
 
     phase: str
@@ -62,6 +62,7 @@ class Facts:
     workers: int
     late_workers: Sequence[str]
     irreversible: str | None
+    drift: Sequence[str] = ()
 
 
 def gates(target: Stage, facts: Facts, limits: Limits) -> list[GateVerdict]:
@@ -102,6 +103,15 @@ def _parked(facts: Facts, _: Limits) -> GateVerdict:
         False,
         f"{facts.parked} changes could not be applied and are parked.",
         "`strangler status` names their errors; mend the cause, and the relay retries them.",
+    )
+
+
+def _schema(facts: Facts, _: Limits) -> GateVerdict:
+    if not facts.drift:
+        return GateVerdict("schema", True, "the tables are as they were when capture began.")
+    more = f" ({len(facts.drift) - 1} more)" if len(facts.drift) > 1 else ""
+    return GateVerdict(
+        "schema", False, f"{facts.drift[0]}{more}.", f"`strangler doctor {facts.phase}` names all of it."
     )
 
 
@@ -163,14 +173,14 @@ def _reverse(facts: Facts, _: Limits) -> GateVerdict:
 
 Gate = Callable[[Facts, Limits], GateVerdict]
 
-_OF_DATA: frozenset[Gate] = frozenset({_backfill, _lag, _parked, _check, _reverse})
+_OF_DATA: frozenset[Gate] = frozenset({_backfill, _lag, _schema, _parked, _check, _reverse})
 
 _OF_READS: frozenset[Gate] = frozenset({_match})
 _NONE: frozenset[Gate] = frozenset()
 
 _GATES: dict[Stage, tuple[Gate, ...]] = {
     Stage.SHADOW: (_backfill, _lag),
-    Stage.RAMP: (_backfill, _lag, _parked, _check, _match, _workers),
-    Stage.LIVE: (_backfill, _lag, _parked, _check, _match, _workers, _reverse),
+    Stage.RAMP: (_backfill, _lag, _schema, _parked, _check, _match, _workers),
+    Stage.LIVE: (_backfill, _lag, _schema, _parked, _check, _match, _workers, _reverse),
     Stage.COMPLETE: (_lag, _parked, _check, _workers),
 }

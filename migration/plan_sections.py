@@ -246,6 +246,7 @@ class Phase(Section):
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    capture: Literal["trigger", "outbox"] = "trigger"
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
     read_your_writes: bool = True
     authenticate: bool = False

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +25,7 @@ BEAT_SECONDS = 1.0
 LONGEST_BEAT_SECONDS = 5.0
 BEAT_SHARE = 10
 """The log's entries are counted for it: a long backlog is counted less often, for a tenth of the time."""
+FAULT_SECONDS = 2.0
 
 MOVED_TO: Mapping[Stage, Side | None] = {
     Stage.OFF: None,
@@ -45,6 +45,10 @@ def directions(record: PhaseRecord, *, follows: bool) -> list[Side]:
     if follows and record.stage is not Stage.OFF and Side.SERVICE not in sides:
         sides.append(Side.SERVICE)
     return sides
+
+
+class _Mended(Exception):  # noqa: N818 - no error: a reason to begin again
+    """The schema may fit the plan again."""
 
 
 class PhaseRelay:
@@ -75,9 +79,11 @@ class PhaseRelay:
 
     def _carry(self) -> None:
         while (replication := self._connected()) is not None:
-            self._relay = Relay(replication, partial(self._directions, replication))
+            self._relay = Relay(replication, self._until_mended(replication))
             try:
                 self._relay.run(self._ending)
+            except _Mended:
+                _log.warning("phase %s: its tables are looked at again", self._phase)
             except Exception:  # noqa: BLE001 - a relay that stops without a word is worse than one that tries on
                 _log.exception("phase %s: the relay failed, and starts anew", self._phase)
                 self._ending.wait(OUTAGE_SECONDS)
@@ -115,13 +121,24 @@ class PhaseRelay:
         told = ""
         while not self._ending.is_set():
             try:
-                return self._wiring.controller.replication(self._phase)
+                return self._wiring.standing(self._phase)
             except (DataError, SQLAlchemyError) as error:
                 if str(error) != told:
                     told = str(error)
                     _log.warning("phase %s: %s; trying again", self._phase, told)
                 self._ending.wait(OUTAGE_SECONDS)
         return None
+
+    def _until_mended(self, replication: Replication) -> Callable[[], Sequence[Side]]:
+        """As `_directions`; while tables have faults, raises _Mended from time to time, to map them anew."""
+        began = time.monotonic()
+
+        def directions() -> Sequence[Side]:
+            if replication.faults and time.monotonic() - began > FAULT_SECONDS:
+                raise _Mended
+            return self._directions(replication)
+
+        return directions
 
     def _directions(self, replication: Replication) -> Sequence[Side]:
         """By the stage as it is, or was last known to be: an inbox that was closed since refuses (I6)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dual_write.drift import Drift
 from dual_write.errors import DataError
 from dual_write.parking import Parked
 from dual_write.replication import Replication
@@ -13,7 +14,7 @@ from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
 from migration.evidence import shadow_summary
-from migration.facts import gather, limits
+from migration.facts import drift_of, gather, limits
 from migration.gates import GateVerdict, gates
 from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
@@ -36,7 +37,8 @@ class MatchStatus:
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
     """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said; ``parked``
-    are the changes that the side which follows would not take, with the reason.
+    are the changes that the side which follows would not take, with the reason; ``drift`` is what has
+    changed of the tables since capture began.
 
     ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
     """
@@ -50,6 +52,7 @@ class PhaseStatus:
     shares: Mapping[str, int]
     replication: Sequence[Heartbeat]
     parked: Sequence[Parked]
+    drift: Sequence[Drift]
     match: MatchStatus
     check: CheckRun | None
     check_age_seconds: float | None
@@ -123,6 +126,7 @@ def _phase(
         shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
         replication=observations.heartbeats(phase.name),
         parked=_parked(record, replication),
+        drift=drift_of(record, replication),
         match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],

@@ -83,7 +83,7 @@ class Controller:
         progress: Callable[[BackfillProgress], None],
         stop: Callable[[], bool],
     ) -> bool:
-        """Install capture when the phase is off, then backfill. Resumes; True when every row is copied."""
+        """Install capture, also where it was lost, then backfill. Resumes; True when every row is copied."""
         record = self._record(phase)
         if record.writer is Side.SERVICE:
             raise StageError(refusals.owned_by_service(record))
@@ -91,6 +91,8 @@ class Controller:
             self.advance(phase)
         replication = self.replication(phase)
         try:
+            if record.stage is not Stage.OFF:
+                replication.renew()
             return replication.backfill(progress, stop)
         finally:
             replication.dispose()

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from dual_write.database import open_engine
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
+from dual_write.standing import standing
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
@@ -55,7 +56,21 @@ class Wiring:
         monolith_url, service_url = self._databases(section)
         with self.engines(phase, Side.SERVICE) as (monolith, service):
             mappings = resolve([table.spec() for table in section.tables], monolith, service)
-        return Replication(phase, monolith_url, service_url, mappings)
+        return Replication(phase, monolith_url, service_url, mappings, outbox=section.capture == "outbox")
+
+    def standing(self, phase: str) -> Replication:
+        """As `replication`, for a phase that is under way: tables that no longer fit the plan have faults.
+
+        Raises UnreachableError.
+        """
+        section = self.plan.phase(phase)
+        if not section.tables:
+            return self.controller.replication(phase)
+        monolith_url, service_url = self._databases(section)
+        with self.engines(phase, Side.SERVICE) as (monolith, service):
+            mappings, faults = standing([table.spec() for table in section.tables], monolith, service)
+        outbox = section.capture == "outbox"
+        return Replication(phase, monolith_url, service_url, mappings, outbox=outbox, faults=faults)
 
     @contextmanager
     def replicating(self, phase: str) -> Iterator[Replication]:

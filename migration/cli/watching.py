@@ -100,7 +100,7 @@ def _replications(wiring: Wiring, stack: ExitStack) -> dict[str, Replication]:
     found: dict[str, Replication] = {}
     for phase in wiring.plan.phases:
         try:
-            replication = wiring.controller.replication(phase.name)
+            replication = wiring.standing(phase.name)
         except DataError:
             continue
         stack.callback(replication.dispose)
@@ -145,6 +145,9 @@ def _gates(status: Status) -> Iterator[str]:
     for phase in status.phases:
         if phase.interrupted:
             yield f"[yellow]{phase.name}: {phase.interrupted} was interrupted and is being ended[/]"
+        for drift in phase.drift:
+            waits = "[red]drift[/], its changes wait" if drift.blocks else "[yellow]drift[/]"
+            yield f"  {phase.name}: {waits}: {escape(drift.text)}"
         for entry in phase.parked[:_SHOWN_PARKED]:
             key = escape(f"{entry.table} {entry.key}: {entry.error}")
             yield f"  {phase.name}: [red]parked[/] after {entry.attempts} tries: {key}"

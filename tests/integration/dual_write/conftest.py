@@ -104,14 +104,14 @@ class Pair:
                     statement = statement.replace(word, other)  # noqa: PLW2901 - one word after the other
                 database.run(statement)
 
-    def replication(self, *mappings: TableMapping, phase: str = "phase") -> Replication:
-        made = Replication(phase, self.monolith.url, self.service.url, mappings)
+    def replication(self, *mappings: TableMapping, phase: str = "phase", outbox: bool = False) -> Replication:
+        made = Replication(phase, self.monolith.url, self.service.url, mappings, outbox=outbox)
         self.made.append(made)
         return made
 
-    def started(self, *mappings: TableMapping) -> Replication:
+    def started(self, *mappings: TableMapping, outbox: bool = False) -> Replication:
         """Installed, the service guarded, open towards it and backfilled: the stage dual_write."""
-        replication = self.replication(*mappings)
+        replication = self.replication(*mappings, outbox=outbox)
         replication.install()
         replication.guard(Side.SERVICE, Side.MONOLITH, 1, 5.0)
         replication.open(Side.SERVICE, 1)

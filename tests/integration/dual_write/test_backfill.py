@@ -90,11 +90,11 @@ def test_i3_a_row_changed_since_its_chunk_was_read_is_left_alone(like_pair: Pair
     replication.open(Side.SERVICE, 1)
     channel = next(channel for channel in replication._channels if channel.stream.to is Side.SERVICE)
     with channel.source.reading(snapshot=True) as here:
-        rows = channel.carriers["t"].reader.chunk(here, None, 10)
+        rows = channel.whole.carriers["t"].reader.chunk(here, None, 10)
     like_pair.monolith.run("UPDATE t SET n = 'new' WHERE id = 1", "DELETE FROM t WHERE id = 2")
     settle(replication)
     with channel.target.writing() as there:
-        backfill.Backfill(channel)._rows(there, channel.carriers["t"], rows)
+        backfill.Backfill(channel)._rows(there, channel.whole.carriers["t"], rows)
     assert like_pair.rows(Side.SERVICE, "t") == [(1, "new")]
 
 

@@ -196,3 +196,15 @@ def test_only_the_phases_asked_for_are_examined(place: Place) -> None:
     assert [found.level for found in place.diagnose(phases=[])] == [Level.OK, Level.OK]
     with pytest.raises(MigrationError, match="Did you mean 'items'"):
         place.diagnose(phases=["item"])
+
+
+def test_an_outbox_is_told_what_it_does_not_see(place: Place) -> None:
+    place.extra = 'capture = "outbox"'
+    place.create(
+        "monolith",
+        "CREATE TRIGGER own AFTER INSERT ON items BEGIN UPDATE items SET name = '' WHERE id = NEW.id; END",
+    )
+    warned = {found.text: found for found in place.diagnose() if found.level is Level.WARN}
+    [engine] = [found for text, found in warned.items() if "SQLAlchemy engine" in text]
+    assert "outbox.install()" in engine.remedy
+    assert any("items has triggers (own)" in text for text in warned)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dual_write.drift import Drift
 from dual_write.errors import DataError, FencedError
 from dual_write.mapping import TableMapping
 from dual_write.parking import Parked
@@ -80,6 +81,13 @@ class FileReplication(Replication):
     def install(self) -> None:
         with self._call("install") as state:
             state["installed"] = True
+
+    def renew(self) -> None:
+        with self._call("renew"):
+            pass
+
+    def drift(self, to: Side) -> list[Drift]:
+        return []
 
     def uninstall(self) -> None:
         with self._call("uninstall") as state:
