@@ -40,7 +40,8 @@ def stored(engine, made):
 
 def undo(engine, script):
     """As an operator would run it, less the marks of a bookkeeping that is not there."""
-    lines = [line for line in script.split("\n") if "strangler" not in line]
+    marks = ("SET LOCAL strangler.", "INSERT INTO strangler_session ", "DELETE FROM strangler_session;")
+    lines = [line for line in script.split("\n") if not line.startswith(marks)]
     if engine.dialect.name == "sqlite":
         with sqlite3.connect(engine.url.database) as connection:
             connection.executescript("\n".join(lines))
