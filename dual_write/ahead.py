@@ -10,6 +10,7 @@ from dual_write.errors import FencedError
 
 SMALLEST, LARGEST = 250, 8000
 _BRISK_SECONDS, _LONG_SECONDS = 0.2, 0.5
+_FIRST_YIELD_SECONDS, _LONGEST_YIELD_SECONDS = 0.25, 2.0
 
 
 def paced(limit: int, entries: int, seconds: float) -> int:
@@ -30,11 +31,18 @@ class ReadAhead:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._limit = SMALLEST * 4
+        self._yield = _FIRST_YIELD_SECONDS
+        self._waits_until = 0.0
         self._reader: ThreadPoolExecutor | None = None
         self._next: Future[Batch | None] | None = None
 
     def step(self, limit: int) -> Step:
-        """As ``Channel.step``. What was read ahead is read anew if anything has come in between."""
+        """As ``Channel.step``. What was read ahead is read anew if anything has come in between.
+
+        After a lost race it lets the other process go on alone for a while.
+        """
+        if time.monotonic() < self._waits_until:
+            return Step(0, raced=True)
         limit = min(limit, self._limit)
         ahead = self._take()
         if ahead is not None:
@@ -43,7 +51,13 @@ class ReadAhead:
                 if not step.raced:
                     return step
         batch = self._channel.read(limit)
-        return Step(0) if batch is None else self._write(batch, limit)
+        step = Step(0) if batch is None else self._write(batch, limit)
+        if step.raced:
+            self._yield = min(self._yield * 2, _LONGEST_YIELD_SECONDS)
+            self._waits_until = time.monotonic() + self._yield
+        elif step.passed:
+            self._yield = _FIRST_YIELD_SECONDS
+        return step
 
     def close(self) -> None:
         """Let go of the thread; a later step starts anew."""

@@ -11,6 +11,8 @@ from dual_write.adapter import KEPT, Adapter, Change, Position
 from dual_write.postgresql_session import array
 from dual_write.rows import Session
 
+# Statistics of a log are never of today: the planner would sort a long backlog for each batch.
+_BY_INDEX = "SET LOCAL enable_sort = off"
 _BEHIND = "stream = ? AND (xid, id) > (?::text::xid8, ?) AND id > ?"
 
 
@@ -18,8 +20,7 @@ class PostgreSQLLog(Adapter):
     """The part of the adapter that reads and keeps the log."""
 
     def changes(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
-        # Statistics of a log are never of today: the planner would sort a long backlog for each batch.
-        session.execute("SET LOCAL enable_sort = off")
+        session.execute(_BY_INDEX)
         return self._read(
             session,
             f"WHERE {_BEHIND} AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY c.xid, c.id LIMIT ?",
@@ -54,6 +55,7 @@ class PostgreSQLLog(Adapter):
         return max(0.0, float(age))
 
     def latest(self, session: Session, stream: str, table: str, limit: int) -> list[str]:
+        session.execute(_BY_INDEX)
         rows = session.execute(
             "SELECT key FROM strangler.change WHERE stream = ? AND tbl = ? AND key IS NOT NULL "
             "ORDER BY xid DESC, id DESC LIMIT ?",
@@ -64,6 +66,7 @@ class PostgreSQLLog(Adapter):
         return list(dict.fromkeys(key for (key,) in rows))
 
     def purge(self, session: Session, stream: str, position: Position) -> int:
+        session.execute(_BY_INDEX)
         [(count,)] = session.execute(
             "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
             "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) "
