@@ -140,9 +140,9 @@ class Channel:
         except MappingError:
             return  # it cannot run in this direction: the gate before `live` says so
         with self.target.writing() as session:
-            for table, made in view.carriers.items():
-                now = shapes(made.flow, view.source[table], view.target[made.flow.target])
-                drift_log.write(self.target, session, self.stream.name, table, now)
+            for flow in (made.flow for made in view.carriers.values()):
+                now = shapes(flow, view.source[flow.source], view.target[flow.target])
+                drift_log.write(self.target, session, self.stream.name, flow.target, now)
         self.refresh()
 
     def drift(self) -> list[Drift]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from dual_write import drift_log
 from dual_write.adapter import Adapter
 from dual_write.carrier import Carrier, carrier
-from dual_write.drift import Drift, Shape, Shapes, drift, shapes
+from dual_write.drift import Drift, Shape, drift, shapes
 from dual_write.errors import SchemaError
-from dual_write.mapping import TableFlow
 from dual_write.stream import Stream, parents_first
 
 
@@ -55,7 +54,8 @@ def look(stream: Stream, source: Adapter, target: Adapter, known_faults: Mapping
         order = parents_first(present, target.references(there, present))
         for flow in [flows[table] for table in order] + [flows[t] for t in flows if t not in present]:
             now = shapes(flow, sources[flow.source], targets[flow.target])
-            drifts += _changed(flow, before.get(flow.source), now, one_engine=source.engine == target.engine)
+            if (was := before.get(flow.target)) is not None:
+                drifts += drift(flow, stream.to, was, now, one_engine=source.engine == target.engine)
             try:
                 if flow.source not in faults:
                     carriers[flow.source] = carrier(flow, source, here, target, there)
@@ -68,7 +68,3 @@ def look(stream: Stream, source: Adapter, target: Adapter, known_faults: Mapping
     named = {each.table for each in drifts if each.blocks}
     drifts += [Drift(table, str(error), blocks=True) for table, error in faults.items() if table not in named]
     return View(stream.name, carriers, faults, drifts, sources, targets)
-
-
-def _changed(flow: TableFlow, before: Shapes | None, now: Shapes, *, one_engine: bool) -> list[Drift]:
-    return [] if before is None else drift(flow, before, now, one_engine=one_engine)

@@ -102,7 +102,7 @@ def test_a_new_column_closes_the_gate_until_it_is_decided_on(shop: Shop) -> None
     assert not shop.diagnosed()
     shop.run(Side.MONOLITH, "ALTER TABLE items ADD COLUMN colour TEXT")
     [said] = shop.told()
-    assert "items False: table 'items' has a new column 'colour'" in said
+    assert "items False: the monolith's table 'items' has a new column 'colour'" in said
     assert list(shop.diagnosed().values()) == [Level.WARN]
     assert "schema" in shop.closed()
     assert shop.wiring.controller.sync("shop", lambda _: None, lambda: False)
