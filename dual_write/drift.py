@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dual_write.mapping import TableFlow
+from flags.side import Side
 
 Shape = Mapping[str, str]
 """A table's columns that can be written to, by name, with their types as its database spells them."""
@@ -33,12 +34,11 @@ class Drift:
     blocks: bool
 
 
-def drift(flow: TableFlow, before: Shapes, now: Shapes, *, one_engine: bool) -> list[Drift]:
+def drift(flow: TableFlow, to: Side, before: Shapes, now: Shapes, *, one_engine: bool) -> list[Drift]:
     """``one_engine``: types of the two sides can be compared by name."""
-    found = [Drift(flow.source, text, blocks=True) for text in _broken(flow, before, now, one_engine)]
-    if found:
-        return found
-    return [Drift(flow.source, text, blocks=False) for text in _added(flow, before, now)]
+    names = f"the {to.other}'s table {flow.source!r}", f"the {to}'s table {flow.target!r}"
+    found = [Drift(flow.source, text, blocks=True) for text in _broken(names, before, now, one_engine)]
+    return found or [Drift(flow.source, text, blocks=False) for text in _added(names[0], before, now)]
 
 
 def lost_capture(table: str) -> Drift:
@@ -50,22 +50,22 @@ def lost_capture(table: str) -> Drift:
     return Drift(table, text, blocks=False)
 
 
-def _broken(flow: TableFlow, before: Shapes, now: Shapes, one_engine: bool) -> Iterator[str]:
+def _broken(names: tuple[str, str], before: Shapes, now: Shapes, one_engine: bool) -> Iterator[str]:
     for table, carried, old, new in (
-        (flow.source, before.columns.values(), before.source, now.source),
-        (flow.target, before.columns.keys(), before.target, now.target),
+        (names[0], before.columns.values(), before.source, now.source),
+        (names[1], before.columns.keys(), before.target, now.target),
     ):
         if not new:
             yield (
-                f"table {table!r} is gone; rename it back, or put its new name into the plan, "
+                f"{table} is gone; rename it back, or put its new name into the plan, "
                 "restart the relay and run `strangler sync`"
             )
             return
         for column in carried:
             if column in old and column not in new:
-                yield f"table {table!r} has lost its column {column!r}{_renamed(column, old, new)}"
+                yield f"{table} has lost its column {column!r}{_renamed(column, old, new)}"
     for target, source in before.columns.items():
-        yield from _retyped(flow, source, target, before, now, one_engine)
+        yield from _retyped(names, source, target, before, now, one_engine)
 
 
 def _renamed(column: str, old: Shape, new: Shape) -> str:
@@ -78,29 +78,29 @@ def _renamed(column: str, old: Shape, new: Shape) -> str:
 
 
 def _retyped(
-    flow: TableFlow, source: str, target: str, before: Shapes, now: Shapes, one_engine: bool
+    names: tuple[str, str], source: str, target: str, before: Shapes, now: Shapes, one_engine: bool
 ) -> Iterator[str]:
     old = before.source.get(source), before.target.get(target)
     new = now.source.get(source), now.target.get(target)
     if None in new or new == old or (one_engine and new[0] == new[1]):
         return
     for table, column, was, is_, other in (
-        (flow.source, source, old[0], new[0], new[1]),
-        (flow.target, target, old[1], new[1], new[0]),
+        (names[0], source, old[0], new[0], new[1]),
+        (names[1], target, old[1], new[1], new[0]),
     ):
         if was is not None and was != is_:
             yield (
-                f"column {column!r} of table {table!r} was {was} and is {is_} now, "
+                f"column {column!r} of {table} was {was} and is {is_} now, "
                 f"the other side's is {other}; give both the same type, "
                 "or run `strangler sync` to carry it as it is"
             )
 
 
-def _added(flow: TableFlow, before: Shapes, now: Shapes) -> Iterator[str]:
+def _added(table: str, before: Shapes, now: Shapes) -> Iterator[str]:
     for column in now.source:
         if column not in before.source:
             yield (
-                f"table {flow.source!r} has a new column {column!r}, which was not there when capture "
+                f"{table} has a new column {column!r}, which was not there when capture "
                 "began; decide in the plan (`columns` or `drop`), restart the relay, then run "
                 "`strangler sync` and `strangler check --repair`"
             )

@@ -9,7 +9,7 @@ from dual_write.rows import Session
 
 
 def read(adapter: Adapter, session: Session, stream: str) -> dict[str, Shapes]:
-    """By source table; none for a phase that was installed before shapes were kept."""
+    """By lane; none for a phase that was installed before shapes were kept."""
     rows = session.execute(f"SELECT tbl, shapes FROM {adapter.name('shape')} WHERE stream = ?", stream)
     return {table: Shapes(**json.loads(shapes)) for table, shapes in rows}
 

@@ -105,11 +105,26 @@ def assigned(statement: Update, parameters: Sequence[Mapping[str, Any]]) -> dict
     """The columns that an update sets, by name, with what it sets them to where the statement says so."""
     said: dict[Any, Any] = dict(statement._values or {})  # no public way leads to these
     said |= dict(getattr(statement, "_ordered_values", None) or ())
-    found = {str(getattr(column, "name", column)): value for column, value in said.items()}
+    found = {_plain(column): value for column, value in said.items()}
     columns = {column.key: column.name for column in getattr(statement.table, "c", ())}
     for name in parameters[0] if parameters else ():
         found.setdefault(columns.get(name, name), None)
     return found
+
+
+def require_kept_key(statement: Insert, entry: Entry) -> None:
+    """Raises UncapturedError for an upsert that may give the row it hits another key."""
+    clause = getattr(statement, "_post_values_clause", None)
+    sets = dict(getattr(clause, "update_values_to_set", None) or {})
+    by_key = sorted(map(_plain, getattr(clause, "inferred_target_elements", None) or ())) == sorted(entry.key)
+    for column, value in sets.items():
+        name, same = _plain(column), getattr(getattr(value, "table", None), "name", None) == "excluded"
+        if name not in entry.key or (by_key and same and _plain(value) == name):
+            continue
+        raise UncapturedError(
+            f"an upsert of {entry.table!r} sets its key, and does not go by the key: the outbox cannot tell "
+            f"the key that its row had. Leave {', '.join(entry.key)} out of `set_`, {_REMEDY}."
+        )
 
 
 def arrivals(
@@ -176,6 +191,10 @@ def _unlearnable(entry: Entry) -> UncapturedError:
         f"an update of many rows of {entry.table!r} gives them keys that the database computes, so the "
         f"outbox cannot log the new ones. Update them one by one, {_REMEDY}."
     )
+
+
+def _plain(column: Any) -> str:
+    return str(getattr(column, "name", column))
 
 
 def _qualifier(table: Any) -> str:

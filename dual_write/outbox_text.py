@@ -2,7 +2,9 @@
 
 import re
 
-_NOISE = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NOISE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUOTED = re.compile(r"\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_RUNS_WHAT_IT_QUOTES = re.compile(r"\s*DO\b", re.IGNORECASE)
 _PART = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)'
 _NAME = rf"{_PART}(?:\s*\.\s*{_PART})?"
 _WRITES = re.compile(
@@ -17,7 +19,10 @@ _PARTS = re.compile(_PART)
 def tables_written(sql: str) -> set[tuple[str, str]]:
     """Schema (``""`` when none is said) and name, unquoted names in lower case."""
     found = set()
-    for listed in _WRITES.findall(_NOISE.sub(" ", sql)):
+    text = _NOISE.sub(" ", sql)
+    if not _RUNS_WHAT_IT_QUOTES.match(text):
+        text = _QUOTED.sub(" ", text)
+    for listed in _WRITES.findall(text):
         for name in re.findall(_NAME, listed):
             schema, _, table = ".".join(map(_bare, _PARTS.findall(name))).rpartition(".")
             found.add((schema, table))

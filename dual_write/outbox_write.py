@@ -88,6 +88,7 @@ def record(
 
 def _inserting(connection: sa.Connection, statement: Insert, write: Write, parameters: Parameters) -> Insert:
     """Its rows' keys come back with what it returns: nothing else knows what an upsert has hit."""
+    statements.require_kept_key(statement, write.entry)
     # The ORM says what its flushes return by both; no public attribute tells the two apart.
     if statement._return_defaults or (statement.select is None and not statement._returning):
         write.learn = "defaults"

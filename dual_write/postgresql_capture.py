@@ -176,8 +176,10 @@ def _logging(session: Session, captured: Captured) -> str:
         f"DECLARE new_key text; old_key text; BEGIN "
         f"IF TG_OP = 'TRUNCATE' THEN {entry}NULL); RETURN NULL; END IF; "
         f"IF TG_OP <> 'INSERT' THEN old_key := {old}; END IF; "
-        f"IF TG_OP <> 'DELETE' THEN new_key := {new}; {entry}new_key); END IF; "
+        f"IF TG_OP <> 'DELETE' THEN new_key := {new}; END IF; "
+        # The old key first: where both are the same row to the target, as 1.5 and 1.50, the row stays.
         f"IF old_key IS DISTINCT FROM new_key AND old_key IS NOT NULL THEN {entry}old_key); END IF; "
+        f"IF new_key IS NOT NULL THEN {entry}new_key); END IF; "
         f"RETURN NULL; END"
     )
 

@@ -82,9 +82,13 @@ class Replication:
 
     def renew(self) -> None:
         """Capture anew what has lost its capture, and accept the tables as they are; the log says what."""
+        for database in self._adapters.values():
+            patiently(database.create_bookkeeping)
+        for text in dict.fromkeys(
+            found.text for channel in self._channels for found in drift_watch.drift(channel)
+        ):
+            _log.warning("phase %s: taken as it is now: %s", self.phase, text)
         for channel in self._channels:
-            for drift in drift_watch.drift(channel):
-                _log.warning("phase %s: taken as it is now: %s", self.phase, drift.text)
             lost = channel.source.uncaptured(channel.stream.captured())
             tables = [table for table in channel.stream.captured() if table.table in lost]
             if tables:

@@ -28,7 +28,8 @@ def install(session: Session, captured: Captured) -> None:
     )
     bodies = {
         "INSERT": f"{entry}{new};",
-        "UPDATE": f"{entry}{new}; {entry}{old} WHERE {old} <> {new};",
+        # The old key first: where both are the same row to the target, as 'a' and 'A' may be, the row stays.
+        "UPDATE": f"{entry}{old} WHERE {old} <> {new}; {entry}{new};",
         "DELETE": f"{entry}{old};",
     }
     for event, body in bodies.items():

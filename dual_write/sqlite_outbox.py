@@ -8,6 +8,10 @@ from dual_write.outbox_entry import Action, Entry, Name, upstream
 from dual_write.rows import Session
 from dual_write.sqlite_rows import writable_columns
 
+_REPLACES = (
+    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = ? "
+    "AND lower(sql) LIKE '%on conflict replace%'"
+)
 _CHANGES = ("CASCADE", "SET NULL", "SET DEFAULT")
 
 
@@ -17,6 +21,11 @@ def register(session: Session, captured: Captured) -> None:
     if missing := [column for column in captured.key if column not in known]:
         raise SchemaError(f"table {captured.table!r} has no key column {missing[0]!r}; correct the plan")
     name = _name(captured.table)
+    if session.execute(_REPLACES, name[1]):
+        raise SchemaError(
+            f"table {captured.table!r} is declared with ON CONFLICT REPLACE, which removes rows that an "
+            'outbox cannot see; capture the phase by triggers (`capture = "trigger"` in the plan)'
+        )
     entry = Entry(
         captured.stream, captured.table, name, captured.key, (), tuple(upstream(_actions(session), name))
     )

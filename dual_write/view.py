@@ -71,6 +71,7 @@ def look(stream: Stream, source: Adapter, target: Adapter, known_faults: Mapping
                 if lane in before
                 for each in drift(
                     strand,
+                    stream.to,
                     before[lane],
                     shapes(strand, sources[strand.source], targets[flow.target]),
                     one_engine=source.engine == target.engine,

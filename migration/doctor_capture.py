@@ -48,7 +48,8 @@ def drift(phase: Phase, monolith: sa.Engine, service: sa.Engine) -> list[Drift]:
             faults=faults,
         )
         try:
-            return [found for side in Side for found in replication.drift(side)]
+            found = [each for side in Side for each in replication.drift(side)]
+            return list({each.text: each for each in found}.values())  # both directions tell of one table
         finally:
             replication.dispose()
     except DataError:

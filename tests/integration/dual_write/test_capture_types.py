@@ -200,3 +200,17 @@ def same_values(pair: Pair) -> None:
         listed = ", ".join(f"typeof({column}), {column}" for column in columns)
         query = f"SELECT {listed} FROM {table} ORDER BY {', '.join(columns)}"
         assert pair.service.query(query) == pair.monolith.query(query), table
+
+
+def test_a_key_that_changes_its_text_alone_keeps_its_row(postgresql_pair: Pair, sqlite_pair: Pair) -> None:
+    """Also when the two entries of the change are carried one by one."""
+    postgresql_pair.define("CREATE TABLE t (id numeric PRIMARY KEY, v text)")
+    sqlite_pair.define("CREATE TABLE t (id TEXT COLLATE NOCASE PRIMARY KEY, v TEXT)")
+    for pair, old, new in ((postgresql_pair, "1.50", "1.5"), (sqlite_pair, "'a'", "'A'")):
+        replication = pair.started(mapped("t", ("id",), "v"))
+        pair.monolith.run(f"INSERT INTO t VALUES ({old}, 'x')")
+        settle(replication)
+        pair.monolith.run(f"UPDATE t SET id = {new}, v = 'y'")
+        assert [replication.step(Side.SERVICE, limit=1) for _ in range(3)] == [1, 1, 0]
+        pair.assert_equal("t")
+        assert len(pair.rows(Side.SERVICE, "t")) == 1

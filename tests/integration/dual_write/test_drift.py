@@ -116,7 +116,7 @@ def test_a_type_that_changes_waits_until_both_sides_have_it(postgresql_pair: Pai
     until_settled(replication)
     [drift] = replication.drift(Side.SERVICE)
     assert drift.blocks
-    assert "column 'n' of table 'items' was integer and is numeric(10,2) now" in drift.text
+    assert "column 'n' of the monolith's table 'items' was integer and is numeric(10,2) now" in drift.text
     assert pair.service.query("SELECT n FROM items") == [(1,)]
     pair.service.run("ALTER TABLE items ALTER n TYPE numeric(10,2)")
     until_settled(replication)

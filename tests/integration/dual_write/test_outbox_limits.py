@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dual_write import outbox
-from dual_write.errors import UncapturedError
+from dual_write.errors import SchemaError, UncapturedError
 from tests.integration.dual_write.applications import (
     Application,
     Child,
@@ -15,7 +15,7 @@ from tests.integration.dual_write.applications import (
     application,
     items,
 )
-from tests.integration.dual_write.conftest import Pair
+from tests.integration.dual_write.conftest import Pair, mapped
 
 
 @pytest.fixture
@@ -87,6 +87,9 @@ def test_what_cannot_be_logged_exactly_is_refused(app: Application) -> None:
         statements.append((replaced, {}, "on_conflict_do_update"))  # type: ignore[arg-type] # no parameters
     else:
         statements.append((nested, {}, "given as text"))  # type: ignore[arg-type] # a select
+    moved = app.upsert(items).values(id=50, name="3")
+    moved = moved.on_conflict_do_update(index_elements=["name"], set_={"id": moved.excluded.id})
+    statements.append((moved, {}, "sets its key"))  # type: ignore[arg-type] # no parameters
     for statement, parameters, said in statements:
         with app.engine.connect() as connection, pytest.raises(UncapturedError, match=said):
             connection.execute(statement, parameters)
@@ -99,3 +102,9 @@ def test_what_cannot_be_logged_exactly_is_refused(app: Application) -> None:
         session.execute(sa.update(Child).where(Child.id == 2).values(above=1))
         with pytest.raises(UncapturedError, match="leads back to the same table"):
             session.execute(sa.delete(Child).where(Child.id == 1))
+
+
+def test_a_table_that_replaces_by_itself_is_left_to_triggers(sqlite_pair: Pair) -> None:
+    sqlite_pair.define("CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT UNIQUE ON CONFLICT REPLACE)")
+    with pytest.raises(SchemaError, match="ON CONFLICT REPLACE"):
+        sqlite_pair.replication(mapped("t", ("id",), "n"), outbox=True).install()

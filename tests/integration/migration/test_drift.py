@@ -1,5 +1,7 @@
 """Schema drift as the operator meets it: in status, at the gates, and from the doctor."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from dual_write.database import open_engine
 from flags.side import Side
 from migration.doctor import Level, diagnose
 from migration.errors import GateClosed
+from migration.relaying import relay
 from migration.stages import Stage
 from migration.status import read_status
 from migration.wiring import Wiring
@@ -51,6 +54,20 @@ class Shop:
             connection.exec_driver_sql(statement)
         engine.dispose()
 
+    def rows(self, table: str) -> list[tuple[object, ...]]:
+        """The service's."""
+        engine = open_engine(f"sqlite:///{self.directory}/service.db")
+        with engine.connect() as connection:
+            found = [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]
+        engine.dispose()
+        return found
+
+    def until(self, table: str, rows: list[tuple[object, ...]]) -> None:
+        deadline = time.monotonic() + 60
+        while self.rows(table) != rows:
+            assert time.monotonic() < deadline, self.rows(table)
+            time.sleep(0.05)
+
     def told(self) -> list[str]:
         """What `strangler status` says."""
         replication = self.wiring.standing("shop")
@@ -85,7 +102,7 @@ def test_a_new_column_closes_the_gate_until_it_is_decided_on(shop: Shop) -> None
     assert not shop.diagnosed()
     shop.run(Side.MONOLITH, "ALTER TABLE items ADD COLUMN colour TEXT")
     [said] = shop.told()
-    assert "items False: table 'items' has a new column 'colour'" in said
+    assert "items False: the monolith's table 'items' has a new column 'colour'" in said
     assert list(shop.diagnosed().values()) == [Level.WARN]
     assert "schema" in shop.closed()
     assert shop.wiring.controller.sync("shop", lambda _: None, lambda: False)
@@ -111,6 +128,24 @@ def test_a_lost_column_is_named_by_a_process_that_starts_after_it_was_lost(shop:
     shop.run(Side.MONOLITH, "ALTER TABLE items RENAME COLUMN title TO name")
     assert not shop.told()
     assert not shop.diagnosed()
+
+
+def test_i2_a_relay_that_starts_beside_a_broken_table_carries_the_others_and_comes_round(shop: Shop) -> None:
+    shop.run(Side.MONOLITH, "ALTER TABLE items RENAME TO things")
+    shop.run(Side.MONOLITH, "INSERT INTO things VALUES (1, 'a')")
+    shop.run(Side.MONOLITH, "INSERT INTO tags VALUES (1, 'a')")
+    ending = threading.Event()
+    running = threading.Thread(target=relay, args=(shop.wiring, ["shop"], ending, lambda: None))
+    running.start()
+    try:
+        shop.until("tags", [(1, "a")])
+        assert shop.rows("items") == []
+        shop.run(Side.MONOLITH, "ALTER TABLE things RENAME TO items")
+        shop.until("items", [(1, "a")])
+    finally:
+        ending.set()
+        running.join()
+    assert not shop.told()
 
 
 def test_a_complete_phase_expects_nothing(shop: Shop) -> None:

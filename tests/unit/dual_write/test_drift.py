@@ -1,5 +1,6 @@
 from dual_write.drift import Drift, Shapes, drift
 from dual_write.mapping import Column, TableFlow
+from flags.side import Side
 
 FLOW = TableFlow(
     "items",
@@ -15,7 +16,7 @@ BEFORE = Shapes(SOURCE, TARGET, COLUMNS)
 
 
 def told(source: dict[str, str], target: dict[str, str], *, one_engine: bool = True) -> list[Drift]:
-    return drift(FLOW, BEFORE, Shapes(source, target, COLUMNS), one_engine=one_engine)
+    return drift(FLOW, Side.SERVICE, BEFORE, Shapes(source, target, COLUMNS), one_engine=one_engine)
 
 
 def test_nothing_changed() -> None:
@@ -33,15 +34,12 @@ def test_a_lost_column_blocks_and_its_new_name_is_guessed() -> None:
     assert lost.blocks
     assert "'name' (renamed to 'title'?)" in lost.text
     [gone] = told(SOURCE, {"id": "integer", "upper": "text"})
-    assert "table 'goods' has lost its column 'label'," in gone.text
+    assert "the service's table 'goods' has lost its column 'label'," in gone.text
 
 
 def test_types_block_unless_both_sides_have_the_same() -> None:
     [retyped] = told({**SOURCE, "id": "bigint"}, TARGET)
-    assert (
-        "column 'id' of table 'items' was integer and is bigint now, the other side's is integer"
-        in retyped.text
-    )
+    assert "column 'id' of the monolith's table 'items' was integer and is bigint now" in retyped.text
     assert told({**SOURCE, "id": "bigint"}, {**TARGET, "id": "bigint"}) == []
     assert len(told({**SOURCE, "id": "bigint"}, {**TARGET, "id": "bigint"}, one_engine=False)) == 2
 

@@ -21,7 +21,8 @@ from dual_write.outbox_text import tables_written
         ("COPY items FROM STDIN", {("", "items")}),
         ("MERGE INTO items USING x ON true WHEN MATCHED THEN DELETE", {("", "items")}),
         ("WITH gone AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM gone", {("", "a"), ("", "b")}),
-        ("DO $x$ BEGIN UPDATE items SET a = 1; END $x$", set()),
+        ("DO $x$ BEGIN UPDATE items SET a = 1; END $x$", {("", "items")}),
+        ("CREATE FUNCTION f() RETURNS void AS $x$ UPDATE items SET a = 1 $x$ LANGUAGE sql", set()),
     ],
 )
 def test_tables_written(sql: str, tables: set[tuple[str, str]]) -> None:
