@@ -10,11 +10,14 @@ from dual_write import parking
 from dual_write.adapter import Adapter, Change, Position
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather
 from dual_write.carrier import Carrier, carrier
+from dual_write.conflict import Opposite
 from dual_write.errors import SchemaError
 from dual_write.inbox import Inbox
+from dual_write.mapping import TableMapping
 from dual_write.parking import Parked
 from dual_write.rows import Row, Session
-from dual_write.stream import Stream, parents_first
+from dual_write.stream import Stream, against, parents_first, streams
+from flags.side import Side
 
 _SCAN = 10_000
 
@@ -30,10 +33,13 @@ class Step:
 class Channel:
     """Reads a stream's change log and brings the target's rows up to date. Not safe between threads."""
 
-    def __init__(self, stream: Stream, source: Adapter, target: Adapter) -> None:
+    def __init__(
+        self, stream: Stream, source: Adapter, target: Adapter, opposite: Stream | None = None
+    ) -> None:
         self.stream = stream
         self.source = source
         self.target = target
+        self.opposite = None if opposite is None else Opposite(opposite.name, source, target)
 
     @cached_property
     def carriers(self) -> dict[str, Carrier]:
@@ -46,7 +52,9 @@ class Channel:
 
     @cached_property
     def applier(self) -> Applier:
-        return Applier(self.target, self.stream.name, self.stream.to.other, self.carriers, self.sweep)
+        return Applier(
+            self.target, self.stream.name, self.stream.to.other, self.carriers, self.sweep, self.opposite
+        )
 
     def prove(self) -> None:
         """Raises SchemaError or MappingError when the stream cannot flow between these databases."""
@@ -73,6 +81,7 @@ class Channel:
         now = time.time()
         due = [entry for entry in parked if retry_all or entry.due <= now]
         with self.source.reading() as here:
+            known = None if self.opposite is None else self.opposite.known(here)
             look = self.source.remaining if beyond_horizon else self.source.changes
             changes = look(here, self.stream.name, seen.position, limit)
             works = gather(changes, due)
@@ -85,7 +94,7 @@ class Channel:
             inboxes.require_unchanged(seen, locked, self.stream.name)
             if locked.position != seen.position:
                 return Step(0, raced=True)
-            failures = self.applier.apply(there, locked.epoch, works, rows)
+            failures = self.applier.apply(there, locked.epoch, works, rows, known)
             self._park(there, works, failures, parked)
             moved = replace(locked, position=position, passed=locked.passed + len(changes))
             inboxes.write(self.target, there, self.stream.name, moved)
@@ -99,6 +108,22 @@ class Channel:
     def parked(self) -> list[Parked]:
         with self.target.reading() as session:
             return parking.read(self.target, session, self.stream.name)
+
+    def give_up_conflicts(self) -> list[Parked]:
+        """Take none of the source's changes that are in conflict with the target's; what was given up."""
+        with self.target.writing() as session:
+            inboxes.read(self.target, session, self.stream.name, lock=True)
+            conflicts = [
+                entry for entry in parking.read(self.target, session, self.stream.name) if entry.conflict
+            ]
+            for entry in conflicts:
+                parking.unpark(self.target, session, self.stream.name, entry)
+        return conflicts
+
+    def retry_parked(self) -> None:
+        """Let parked keys be tried again by the next step."""
+        with self.target.writing() as session:
+            parking.hasten(self.target, session, self.stream.name)
 
     def end(self) -> int:
         """The newest entry's id in the stream's log."""
@@ -182,6 +207,15 @@ class Channel:
                 for work in (failure.work,)
             ],
         )
+
+
+def channels(phase: str, mappings: Sequence[TableMapping], adapters: Mapping[Side, Adapter]) -> list[Channel]:
+    """A channel for each stream of a phase."""
+    found = streams(phase, mappings)
+    return [
+        Channel(stream, adapters[stream.to.other], adapters[stream.to], against(stream, found))
+        for stream in found
+    ]
 
 
 def _after(position: Position, changes: Sequence[Change], *, beyond_horizon: bool) -> Position:

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture
+from dual_write import postgresql_capture, postgresql_numbers
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -29,6 +29,7 @@ _BOOKKEEPING = {
     "parked": "stream text, tbl text, key text, seq bigint NOT NULL, entries bigint NOT NULL, "
     "attempts integer NOT NULL, due double precision NOT NULL, error text NOT NULL, "
     "PRIMARY KEY (stream, tbl, key)",
+    "numbering": "stream text NOT NULL, sequence text PRIMARY KEY, stride bigint NOT NULL",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
@@ -251,6 +252,17 @@ class PostgreSQL(PostgreSQLLog):
                 column,
                 value,
             )
+
+    def strides(self, session: Session, table: str) -> Mapping[str, int | None]:
+        return postgresql_numbers.strides(session, table)
+
+    def interleave(
+        self, session: Session, stream: str, table: str, column: str, step: int, start: int
+    ) -> None:
+        postgresql_numbers.interleave(session, stream, table, column, step, start)
+
+    def restore(self, session: Session, stream: str) -> None:
+        postgresql_numbers.restore(session, stream)
 
 
 @contextmanager

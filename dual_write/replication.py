@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from dual_write import inbox as inboxes
+from dual_write import numbering
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
 from dual_write.backfill import Backfill, BackfillProgress
-from dual_write.channel import Channel
+from dual_write.channel import Channel, channels
 from dual_write.databases import adapter
 from dual_write.drain import drain, settle
 from dual_write.errors import FencedError, LockedError, SchemaError
@@ -16,7 +17,6 @@ from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
 from dual_write.rows import Row
 from dual_write.sequences import hand_over
-from dual_write.stream import streams
 from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
@@ -47,10 +47,7 @@ class Replication:
             Side.MONOLITH: adapter(monolith_url),
             Side.SERVICE: adapter(service_url),
         }
-        self._channels = [
-            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to])
-            for stream in streams(phase, self.mappings)
-        ]
+        self._channels = channels(phase, self.mappings, self._adapters)
 
     # --- life
 
@@ -249,6 +246,24 @@ class Replication:
         for mapping in self.mappings:
             if not mapping.follow:
                 hand_over(mapping, to, self._adapters[to.other], self._adapters[to])
+
+    # --- both sides at once
+
+    def require_apart(self) -> None:
+        """Raises SchemaError when both databases would give one number to two rows."""
+        numbering.require_apart(self.phase, self.mappings, self._adapters)
+
+    def number(self, *, apart: bool, lock_timeout: float) -> None:
+        """Let both sides number rows ``apart`` from each other, or as before; neither may take writes."""
+        act = numbering.interleave if apart else numbering.restore
+        act(self.phase, self.mappings, self._adapters, lock_timeout)
+
+    def keep(self, side: Side) -> list[Parked]:
+        """Let ``side``'s rows win every conflict; the other side's changes that were given up for them."""
+        given_up = [entry for channel in self._towards(side) for entry in channel.give_up_conflicts()]
+        for channel in self._towards(side.other):
+            channel.retry_parked()
+        return given_up
 
     def _moved(self, side: Side) -> Sequence[Captured]:
         return [

@@ -31,6 +31,13 @@ class Stream:
         return tuple(Captured(self.name, m.service, m.service_key) for m in self.mappings)
 
 
+def against(stream: Stream, among: Sequence[Stream]) -> Stream | None:
+    """The stream that carries the same tables the other way; tables that follow have none."""
+    if stream.follow:
+        return None
+    return next((each for each in among if each.to is stream.to.other and not each.follow), None)
+
+
 def streams(phase: str, mappings: Sequence[TableMapping]) -> tuple[Stream, ...]:
     """Every stream of a phase: following tables first, as moved tables may refer to them."""
     following = tuple(mapping for mapping in mappings if mapping.follow)

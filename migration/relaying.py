@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,21 +23,13 @@ _log = logging.getLogger(__name__)
 OUTAGE_SECONDS = 1.0
 BEAT_SECONDS = 1.0
 
-MOVED_TO: Mapping[Stage, Side | None] = {
-    Stage.OFF: None,
-    Stage.DUAL_WRITE: Side.SERVICE,
-    Stage.SHADOW: Side.SERVICE,
-    Stage.RAMP: Side.SERVICE,
-    Stage.LIVE: Side.MONOLITH,
-    Stage.COMPLETE: None,
-}
-"""Where the changes of a phase's moved tables go; tables that follow the monolith go on following it."""
+STILL = frozenset({Stage.OFF, Stage.COMPLETE})
+"""Where no change of a phase's moved tables flows; tables that follow the monolith go on following it."""
 
 
 def directions(record: PhaseRecord, *, follows: bool) -> list[Side]:
     """The sides that changes are carried to now. ``follows``: some tables follow the monolith."""
-    moved = MOVED_TO[record.stage]
-    sides = [] if moved is None else [moved]
+    sides = [] if record.stage in STILL else [writer.other for writer in record.writers]
     if follows and record.stage is not Stage.OFF and Side.SERVICE not in sides:
         sides.append(Side.SERVICE)
     return sides

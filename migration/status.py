@@ -35,8 +35,9 @@ class MatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
-    """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said; ``parked``
-    are the changes that the side which follows would not take, with the reason.
+    """One phase. While writes are ``split``, both sides take them. ``shares`` are its flags in ‱;
+    ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
+    not take, with the reason.
 
     ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
     """
@@ -45,6 +46,7 @@ class PhaseStatus:
     stage: Stage
     writer: Side
     epoch: int
+    split: bool
     held: bool
     since: float
     shares: Mapping[str, int]
@@ -118,6 +120,7 @@ def _phase(
         stage=record.stage,
         writer=record.writer,
         epoch=record.epoch,
+        split=record.split,
         held=record.hold is not None,
         since=record.stage_since,
         shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
@@ -137,7 +140,7 @@ def _parked(record: PhaseRecord, replication: Replication | None) -> Sequence[Pa
     if replication is None or record.stage is Stage.OFF:
         return ()
     try:
-        return replication.parked(record.writer.other)
+        return [entry for writer in record.writers for entry in replication.parked(writer.other)]
     except (DataError, SQLAlchemyError):
         return ()
 

@@ -140,6 +140,13 @@ class FileReplication(Replication):
         with self._call(f"hand_over {to}"):
             pass
 
+    def require_apart(self) -> None:
+        pass
+
+    def number(self, *, apart: bool, lock_timeout: float) -> None:
+        with self._call(f"number {'apart' if apart else 'as before'}") as state:
+            state["apart"] = apart
+
     def purge(self) -> int:
         return 0
 

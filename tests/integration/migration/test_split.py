@@ -1,0 +1,277 @@
+"""Writes by percentage: each new share is a fenced switch, and ends with the writers that the record names."""
+
+import multiprocessing
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dual_write.errors import DataError, SchemaError
+from dual_write.parking import CONFLICT, Parked
+from flags.errors import FlagError
+from flags.side import Side
+from flags.store import EmbeddedStore
+from migration.errors import GateClosed, RunCancelled, RunUnfinished, StageError
+from migration.flag_desk import FlagDesk
+from migration.journal import CANCELLED, FINISHED, Journal
+from migration.lease import Lease
+from migration.observations import CheckRun, Observations
+from migration.procedure import StepDone
+from migration.reconcile import Reconciler
+from migration.stages import Stage
+from migration.switch import Switch
+from tests.integration.migration.worlds import PHASE, World, pretend_worker, reconciled
+
+BOTH = tuple(Side)
+STEPS = [step.name for step in Switch.steps]
+COMMIT = STEPS.index("commit") + 1
+UP, MORE, DOWN = (0, 10), (10, 50), (50, 0)
+
+
+def writers(share: int) -> tuple[Side, ...]:
+    return {0: (Side.MONOLITH,), 100: (Side.SERVICE,)}.get(share, BOTH)
+
+
+def assert_settled(world: World, share: int, stage: Stage = Stage.RAMP) -> None:
+    """Flag, record, guards and directions all say the same; nothing is left over."""
+    record = world.control.phase(PHASE)
+    data = world.data.read()
+    assert EmbeddedStore(world.control.engine).snapshot().share(f"{PHASE}.writes") == share * 100
+    assert (record.stage, record.writers, record.hold) == (stage, writers(share), None)
+    assert set(data["guards"]) == set(Side) - set(record.writers)
+    flowing = {to for to, inbox in data["inboxes"].items() if inbox["open"]}
+    assert flowing == {writer.other for writer in record.writers}
+    assert {data["inboxes"][to]["epoch"] for to in flowing} == {record.epoch}
+    assert data.get("apart", False) is record.split
+    assert Journal(world.control).unfinished() == []
+    Lease.acquire(world.control, PHASE, "next").release()
+
+
+def reach(world: World, share: int) -> None:
+    world.reach(Stage.RAMP)
+    if share:
+        world.controller.ramp(PHASE, writes=share)
+
+
+@pytest.fixture
+def world(tmp_path: Path):
+    worlds: list[World] = []
+
+    def make(**options) -> World:
+        worlds.append(World(tmp_path, routing_key="header:X-User", **options))
+        return worlds[-1]
+
+    yield make
+    for each in worlds:
+        each.close()
+
+
+def test_i1_every_share_has_its_writers_and_an_epoch_of_its_own(world) -> None:
+    here = world()
+    here.reach(Stage.RAMP)
+    with pretend_worker(here.control, "w1"), pretend_worker(here.control, "w2"):
+        for epoch, share in enumerate((10, 50, 100, 50, 0), 2):
+            moved = here.controller.ramp(PHASE, writes=share)
+            assert (moved.source, moved.target, moved.late_workers) == (Stage.RAMP, Stage.RAMP, ())
+            assert moved.held_seconds is not None
+            assert here.control.phase(PHASE).epoch == epoch
+            assert_settled(here, share)
+
+
+def test_a_share_that_stands_already_takes_no_switch(world) -> None:
+    here = world()
+    reach(here, 10)
+    epoch = here.control.phase(PHASE).epoch
+    assert here.controller.ramp(PHASE, 30, 10).held_seconds is None
+    assert here.control.phase(PHASE).epoch == epoch
+    assert EmbeddedStore(here.control.engine).snapshot().share(f"{PHASE}.reads") == 3000
+
+
+def test_reads_and_writes_change_in_one_write(world) -> None:
+    here = world()
+    here.reach(Stage.RAMP)
+    here.controller.ramp(PHASE, 40, 20)
+    assert EmbeddedStore(here.control.engine).snapshot().share(f"{PHASE}.reads") == 4000
+    assert_settled(here, 20)
+
+
+@pytest.mark.parametrize("share", [50, 100])
+def test_i8_a_rollback_from_any_share_leads_to_the_monolith(world, share) -> None:
+    here = world()
+    reach(here, share)
+    here.controller.rollback(PHASE)
+    assert_settled(here, 0, Stage.SHADOW)
+
+
+@pytest.mark.parametrize("share", [50, 100])
+def test_any_share_advances_to_live(world, share) -> None:
+    here = world()
+    reach(here, share)
+    here.controller.advance(PHASE)
+    assert_settled(here, 100, Stage.LIVE)
+
+
+def test_more_writes_ask_the_gates_of_live_and_fewer_ask_none(world) -> None:
+    here = world()
+    reach(here, 50)
+    Observations(here.control).add_check(CheckRun(PHASE, False, 10, 3, "all", 4e9, 0.1, {}))
+    calls = here.data.read()["calls"]
+    for more in (lambda: here.controller.ramp(PHASE, writes=60), lambda: here.controller.advance(PHASE)):
+        with pytest.raises(GateClosed, match="check: the last check left 3 findings"):
+            more()
+    assert here.data.read()["calls"] == calls
+    here.controller.ramp(PHASE, writes=40)
+    assert_settled(here, 40)
+
+
+def test_tables_that_the_database_numbers_are_refused_before_anything_is_touched(world) -> None:
+    here = world()
+    here.reach(Stage.RAMP)
+
+    def numbered() -> None:
+        raise SchemaError("numbered by the database")
+
+    here.data.require_apart = numbered
+    calls = here.data.read()["calls"]
+    with pytest.raises(SchemaError, match="numbered by the database"):
+        here.controller.ramp(PHASE, writes=10)
+    assert here.data.read()["calls"] == calls
+    assert_settled(here, 0)
+    here.controller.ramp(PHASE, writes=100)
+    assert_settled(here, 100)
+
+
+def test_rows_in_conflict_are_named_before_clients_have_to_wait(world) -> None:
+    here = world()
+    reach(here, 50)
+    here.data.parked = lambda to: [Parked("saved_queries", "[7]", 1, 1, 1, 0.0, CONFLICT)]
+    with pytest.raises(StageError, match=r"saved_queries.*key \[7\].*check search --keep monolith"):
+        here.controller.ramp(PHASE, writes=0)
+    assert_settled(here, 50)
+
+
+def test_i1_no_flag_moves_writes_around_the_fence(world) -> None:
+    here = world()
+    reach(here, 50)
+    flags = EmbeddedStore(here.control.engine)
+    desk = FlagDesk(here.control, flags, "tester")
+    exported = flags.export()
+    for around in (lambda: desk.set_share(f"{PHASE}.writes", 0), lambda: desk.kill(f"{PHASE}.writes")):
+        with pytest.raises(FlagError, match="strangler ramp search --writes P"):
+            around()
+    desk.import_(exported)
+    for feature in exported["features"]:
+        if feature["name"] == f"{PHASE}.writes":
+            feature["enabled"] = False
+    with pytest.raises(FlagError, match="strangler ramp search --writes P"):
+        desk.import_(exported)
+    here.controller.ramp(PHASE, 70)
+    desk.kill(PHASE)
+    assert flags.snapshot().share(f"{PHASE}.reads") == 0
+    assert_settled(here, 50)
+
+
+def test_i1_a_guard_that_appears_on_a_writing_side_is_lifted(world) -> None:
+    here = world()
+    reach(here, 50)
+    here.data.guard(Side.SERVICE, Side.MONOLITH, 1, 1.0)
+    reconciler = Reconciler(here.control, here.controller.resume)
+    assert reconciler.straighten(here.controller.replication) == [PHASE]
+    assert_settled(here, 50)
+    assert reconciler.straighten(here.controller.replication) == []
+
+
+@pytest.mark.parametrize("nth", range(11))
+@pytest.mark.parametrize(("share", "wanted"), [UP, MORE, DOWN])
+def test_i7_a_failure_at_any_operation_is_cancelled_or_finished(world, nth, share, wanted) -> None:
+    countdown = [-1]
+
+    def fail(call: str) -> None:
+        countdown[0] -= 1
+        if countdown[0] == -1:
+            raise DataError(f"{call} failed")
+
+    here = world(fail=fail)
+    reach(here, share)
+    countdown[0] = nth
+    try:
+        here.controller.ramp(PHASE, writes=wanted)
+    except RunCancelled:
+        assert_settled(here, share)
+    else:
+        assert_settled(here, wanted)
+
+
+def test_i7_a_failing_unguard_leaves_the_run_to_the_reconciler(world) -> None:
+    broken = [False]
+
+    def fail(call: str) -> None:
+        if broken[0] and call.startswith(("unguard", "drain")):
+            raise DataError(f"{call} failed")
+
+    here = world(fail=fail)
+    reach(here, 50)
+    broken[0] = True
+    with pytest.raises(RunUnfinished, match="drain service failed"):
+        here.controller.ramp(PHASE, writes=10)
+    reconciler = Reconciler(here.control, here.controller.resume)
+    assert reconciler.tick() == []
+    broken[0] = False
+    assert [run.outcome for run in reconciler.tick()] == [CANCELLED]
+    assert_settled(here, 50)
+
+
+def test_i1_a_worker_that_never_stops_writing_keeps_the_old_share(world) -> None:
+    here = world(hold=0.3)
+    reach(here, 10)
+    with (
+        pretend_worker(here.control, "good"),
+        pretend_worker(here.control, "stuck", in_flight=lambda: 1),
+        pytest.raises(RunCancelled, match="stuck did not stop the writes of phase 'search'"),
+    ):
+        here.controller.ramp(PHASE, writes=50)
+    assert_settled(here, 10)
+
+
+def die_after(directory: Path, wanted: int, number: int) -> None:
+    """In a process of its own: change the share, and die without a word after the given step."""
+
+    def observer(step: StepDone) -> None:
+        if (step.kind, step.number) == (Switch.kind, number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    here = World(directory, observer=observer, hold=30.0, routing_key="header:X-User")
+    here.controller.ramp(PHASE, writes=wanted)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [UP, MORE, DOWN])
+def test_i7_a_controller_killed_after_any_step_leaves_one_share(tmp_path, share, wanted) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ExitStack() as stack:
+        worlds: dict[int, World] = {}
+        for number in range(1, len(STEPS) + 1):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            worlds[number] = World(directory, routing_key="header:X-User")
+            stack.callback(worlds[number].close)
+            reach(worlds[number], share)
+        dying = [
+            context.Process(target=die_after, args=(tmp_path / str(number), wanted, number))
+            for number in worlds
+        ]
+        for process in dying:
+            process.start()
+        for process in dying:
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
+        for world in worlds.values():
+            reconciled(world.control, world.controller)
+        for number, world in worlds.items():
+            committed = number >= COMMIT
+            assert_settled(world, wanted if committed else share)
+            if number > 1:
+                [run] = Journal(world.control).last(PHASE, Switch.kind, limit=1)
+                assert run.outcome == (FINISHED if committed else CANCELLED)
