@@ -79,3 +79,18 @@ def writes_move_fenced(phase: str) -> str:
         f"{phase}.writes moves with the fenced switch, never by itself: use "
         f"`strangler ramp {phase} --writes P`, `strangler advance {phase}` or `strangler rollback {phase}`."
     )
+
+
+def no_side_follows(phase: str) -> str:
+    return (
+        f"writes of phase {phase!r} are split, so neither side is the copy of the other. For rows that both "
+        f"sides changed: `strangler check {phase} --keep monolith` or `--keep service`. For any other "
+        f"difference end the split with `strangler ramp {phase} --writes 0`, and repair then."
+    )
+
+
+def no_conflict_possible(record: PhaseRecord) -> str:
+    return (
+        f"phase {record.name!r} has one writer, the {record.writer}: no row was changed on both sides. "
+        f"`strangler check {record.name} --repair` mends what differs."
+    )
