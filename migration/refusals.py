@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dual_write.parking import Parked
+from facade.ports import WorkerStatus
 from flags.percent import FULL
 from migration.plan import Phase
 from migration.stages import PhaseRecord, Stage
@@ -71,6 +72,15 @@ def conflicts(phase: str, parked: Sequence[Parked]) -> str:
         f"{len(parked)} rows of phase {phase!r} were changed on both sides, the first in table "
         f"{first.table!r}, key {first.key}. Say which side's shall stay: "
         f"`strangler check {phase} --keep monolith` or `--keep service`."
+    )
+
+
+def silent(phase: str, workers: Sequence[WorkerStatus]) -> str:
+    named = ", ".join(f"{each.worker} (process {each.pid} on {each.host})" for each in workers)
+    return (
+        f"{named} fell silent without having stopped. If it is only cut off, it sends writes of phase "
+        f"{phase!r} by an old share, and while both sides write no database refuses them. End it: "
+        "`strangler serve` on its host forgets it within 10 s, and every host after an hour."
     )
 
 

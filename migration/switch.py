@@ -128,6 +128,8 @@ class Switch(Procedure):
         self._precheck()
         if self.split:
             self.replication.require_apart()
+            if silent := [worker.status for worker in self._workers.silent_workers()]:
+                raise StageError(refusals.silent(self.phase, silent))
         ends = [side.other for side in self.before]
         if self._recheck is not None:
             gaining = Side.SERVICE if self.split else self.to
@@ -147,7 +149,7 @@ class Switch(Procedure):
         with self.control.change() as change:
             self.lease.hold(change.connection)
             self.control.amend(change, self.phase, self.actor, "writes held", hold=self.run.id)
-        self._workers.wait_for_fence(self.phase, change.revision, self._deadline)
+        self._workers.wait_for_fence(self.phase, change.revision, self._deadline, silent_too=self.split)
         return {"revision": change.revision}
 
     def guard(self) -> Detail:

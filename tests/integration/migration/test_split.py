@@ -1,11 +1,14 @@
 """Writes by percentage: each new share takes a fenced switch, and leaves one picture of who writes."""
 
+import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from dual_write.errors import DataError, SchemaError
 from dual_write.parking import CONFLICT, Parked
+from facade.ports import WorkerStatus
 from flags.errors import FlagError
 from flags.side import Side
 from flags.store import EmbeddedStore
@@ -14,15 +17,19 @@ from migration.flag_desk import FlagDesk
 from migration.journal import CANCELLED, Journal
 from migration.lease import Lease
 from migration.observations import CheckRun, Observations
+from migration.procedure import StepDone
 from migration.reconcile import Reconciler
+from migration.schema.tables import workers
 from migration.stages import Stage
+from migration.switch import Switch
+from migration.workers import ControlWorkers
 from tests.integration.migration.worlds import PHASE, World, pretend_worker
 
 BOTH = tuple(Side)
 UP, MORE, DOWN = (0, 10), (10, 50), (50, 0)
 
 
-def writers(share: int) -> tuple[Side, ...]:
+def writing(share: int) -> tuple[Side, ...]:
     return {0: (Side.MONOLITH,), 100: (Side.SERVICE,)}.get(share, BOTH)
 
 
@@ -31,7 +38,7 @@ def assert_settled(world: World, share: int, stage: Stage = Stage.RAMP) -> None:
     record = world.control.phase(PHASE)
     data = world.data.read()
     assert EmbeddedStore(world.control.engine).snapshot().share(f"{PHASE}.writes") == share * 100
-    assert (record.stage, record.writers, record.hold) == (stage, writers(share), None)
+    assert (record.stage, record.writers, record.hold) == (stage, writing(share), None)
     assert set(data["guards"]) == set(Side) - set(record.writers)
     flowing = {to for to, inbox in data["inboxes"].items() if inbox["open"]}
     assert flowing == {writer.other for writer in record.writers}
@@ -225,3 +232,46 @@ def test_i1_a_worker_that_never_stops_writing_keeps_the_old_share(world) -> None
     ):
         here.controller.ramp(PHASE, writes=50)
     assert_settled(here, 10)
+
+
+def silent_worker(world: World, name: str, pid: int = 1) -> None:
+    """One that reported long ago, and has not said that it stopped."""
+    ControlWorkers(world.control).report(WorkerStatus(name, "there", pid, 1, frozenset(), {}, None))
+    with world.control.write() as connection:
+        connection.execute(update(workers).where(workers.c.worker == name).values(seen_at=time.time() - 60))
+
+
+def test_i1_a_worker_that_fell_silent_is_not_taken_for_dead_where_no_guard_stops_it(world) -> None:
+    here = world()
+    here.reach(Stage.RAMP)
+    silent_worker(here, "cut-off")
+    calls = here.data.read()["calls"]
+    with pytest.raises(StageError, match=r"cut-off \(process 1 on there\) fell silent"):
+        here.controller.ramp(PHASE, writes=10)
+    assert here.data.read()["calls"] == calls
+    here.controller.ramp(PHASE, writes=100)
+    assert_settled(here, 100)
+    here.controller.rollback(PHASE)
+    assert_settled(here, 0, Stage.SHADOW)
+
+
+def test_i1_a_worker_that_falls_silent_at_the_fence_cancels_a_split(world) -> None:
+    def fall_silent(step: StepDone) -> None:
+        if (step.kind, step.name) == (Switch.kind, "lease"):
+            silent_worker(here, "cut-off")
+
+    here = world(hold=0.3, observer=fall_silent)
+    here.reach(Stage.RAMP)
+    with pytest.raises(RunCancelled, match="cut-off did not stop the writes"):
+        here.controller.ramp(PHASE, writes=10)
+    assert_settled(here, 0)
+
+
+def test_a_silent_worker_whose_process_is_gone_is_forgotten_by_its_own_host(world) -> None:
+    here = world()
+    silent_worker(here, "dead", pid=7)
+    silent_worker(here, "cut-off", pid=8)
+    registry = ControlWorkers(here.control)
+    registry.bury("elsewhere", lambda _: False)
+    registry.bury("there", lambda pid: pid == 8)
+    assert [worker.status.worker for worker in registry.silent_workers()] == ["cut-off"]
