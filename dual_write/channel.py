@@ -105,6 +105,11 @@ class Channel:
         tables = self.stream.captured()
         return len(self.source.guarded(tables)) == len(tables)
 
+    def flows(self) -> bool:
+        """Whether what the source captures is applied."""
+        with self.target.reading() as session:
+            return inboxes.read(self.target, session, self.stream.name).open
+
     def parked(self) -> list[Parked]:
         with self.target.reading() as session:
             return parking.read(self.target, session, self.stream.name)

@@ -66,16 +66,17 @@ class Replication:
 
     def uninstall(self) -> None:
         """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
-        for channel in self._channels:
-            if _has_bookkeeping(channel.source):
-                _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
+        self._release(self._channels)
         for database in self._adapters.values():
             if _has_bookkeeping(database):
                 _patiently(partial(self._forget, database))
 
     def retire(self) -> None:
         """Take capture off the service's tables: nothing will flow back. The monolith's guard stays."""
-        for channel in self._towards(Side.MONOLITH):
+        self._release(self._towards(Side.MONOLITH))
+
+    def _release(self, released: Sequence[Channel]) -> None:
+        for channel in released:
             if _has_bookkeeping(channel.source):
                 _patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
 
@@ -123,6 +124,10 @@ class Replication:
             with channel.target.writing() as session:
                 inbox = inboxes.read(channel.target, session, name, lock=True)
                 inboxes.write(channel.target, session, name, inboxes.closed(inbox, epoch, name))
+
+    def flows(self, to: Side) -> bool:
+        """Whether changes of moved tables are applied on ``to``."""
+        return all(channel.flows() for channel in self._towards(to) if not channel.stream.follow)
 
     # --- rows
 
@@ -246,8 +251,6 @@ class Replication:
         for mapping in self.mappings:
             if not mapping.follow:
                 hand_over(mapping, to, self._adapters[to.other], self._adapters[to])
-
-    # --- both sides at once
 
     def require_apart(self) -> None:
         """Raises SchemaError when both databases would give one number to two rows."""

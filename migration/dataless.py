@@ -59,6 +59,9 @@ class Dataless(Replication):
     def guarded(self, side: Side) -> bool:  # noqa: ARG002 - the surface's
         return False
 
+    def flows(self, to: Side) -> bool:  # noqa: ARG002 - the surface's
+        return True
+
     def hand_over_sequences(self, to: Side) -> None:
         """No identity value is given out."""
 

@@ -1,4 +1,4 @@
-"""Write guards as the record says, also after a controller that stood still has woken up and acted late."""
+"""Guards and directions as the record says, also after a controller that stood still has acted late."""
 
 import logging
 
@@ -16,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 
 def straighten(control: Control, phase: str, replication: Replication) -> bool:
-    """Lift a guard that stands on a writer, and put back one that is missing on a side that is none (I1).
+    """Lift a guard that stands on a writer, put back one that is missing on a side that is none (I1), and
+    open the directions of the writers' changes.
 
     A lease keeps two controllers apart, but not a database from a command that was on its way when the
     lease was lost. Does nothing while a run is open. Returns whether anything had to be put right.
@@ -35,7 +36,10 @@ def straighten(control: Control, phase: str, replication: Replication) -> bool:
         if not _astray(record, replication):
             return False
         writing = " and the ".join(record.writers)
-        _log.warning("phase %s: the guards are not as they must be while the %s writes", phase, writing)
+        _log.warning("phase %s: guards or directions are not as they must be: the %s writes", phase, writing)
+        for writer in record.writers:
+            if record.stage is not Stage.COMPLETE:
+                replication.open(writer.other, record.epoch)
         for side in Side:
             if side in record.writers:
                 replication.unguard(side, lock_timeout=LOCK_SECONDS)
@@ -47,4 +51,8 @@ def straighten(control: Control, phase: str, replication: Replication) -> bool:
 def _astray(record: PhaseRecord, replication: Replication) -> bool:
     if record.stage is Stage.OFF or all(mapping.follow for mapping in replication.mappings):
         return False
-    return any(replication.guarded(side) is (side in record.writers) for side in Side)
+    if any(replication.guarded(side) is (side in record.writers) for side in Side):
+        return True
+    return record.stage is not Stage.COMPLETE and not all(
+        replication.flows(writer.other) for writer in record.writers
+    )

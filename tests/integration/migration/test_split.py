@@ -12,14 +12,14 @@ from facade.ports import WorkerStatus
 from flags.errors import FlagError
 from flags.side import Side
 from flags.store import EmbeddedStore
-from migration.errors import GateClosed, RunCancelled, RunUnfinished, StageError
+from migration.errors import GateClosed, LeaseLost, RunCancelled, RunUnfinished, StageError
 from migration.flag_desk import FlagDesk
-from migration.journal import CANCELLED, Journal
+from migration.journal import CANCELLED, FINISHED, Journal
 from migration.lease import Lease
 from migration.observations import CheckRun, Observations
 from migration.procedure import StepDone
 from migration.reconcile import Reconciler
-from migration.schema.tables import workers
+from migration.schema.tables import leases, workers
 from migration.stages import Stage
 from migration.switch import Switch
 from migration.workers import ControlWorkers
@@ -220,6 +220,47 @@ def test_i7_a_failing_unguard_leaves_the_run_to_the_reconciler(world) -> None:
     broken[0] = False
     assert [run.outcome for run in reconciler.tick()] == [CANCELLED]
     assert_settled(here, 50)
+
+
+def test_i7_an_unguard_that_goes_on_failing_after_the_commit_is_finished_later(world) -> None:
+    broken = [False]
+
+    def fail(call: str) -> None:
+        if broken[0] and call.startswith("unguard"):
+            raise DataError(f"{call} failed")
+
+    here = world(fail=fail)
+    reach(here, 0)
+    broken[0] = True
+    with pytest.raises(RunUnfinished, match="unguard monolith failed"):
+        here.controller.ramp(PHASE, writes=10)
+    assert here.control.phase(PHASE).hold is not None
+    broken[0] = False
+    assert [run.outcome for run in Reconciler(here.control, here.controller.resume).tick()] == [FINISHED]
+    assert_settled(here, 10)
+
+
+@pytest.mark.parametrize("late", ["guard service", "close service 2", "close monolith 2"])
+def test_i1_a_controller_that_lost_its_lease_leaves_nothing_that_lasts(world, late) -> None:
+    def stand_still(call: str) -> None:
+        if call != late or not armed:
+            return
+        armed.clear()
+        with here.control.write() as connection:
+            connection.execute(update(leases).values(expires_at=1.0))
+        assert [run.outcome for run in reconciler.tick()] == [CANCELLED]
+
+    armed: list[bool] = []
+    rescuer = world()
+    here = world(fail=stand_still)
+    reconciler = Reconciler(rescuer.control, rescuer.controller.resume)
+    reach(rescuer, 50)
+    armed.append(True)
+    with pytest.raises(LeaseLost):
+        here.controller.ramp(PHASE, writes=10)
+    assert reconciler.straighten(rescuer.controller.replication) == [PHASE]
+    assert_settled(here, 50)
+    assert reconciler.straighten(rescuer.controller.replication) == []
 
 
 def test_i1_a_worker_that_never_stops_writing_keeps_the_old_share(world) -> None:

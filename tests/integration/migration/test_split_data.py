@@ -187,7 +187,7 @@ def test_i7_an_open_transaction_on_either_side_keeps_the_old_share(make_pair, tm
     pair.assert_written_by(writers(50), written)
 
 
-@pytest.mark.parametrize("wanted", [0, 50])
+@pytest.mark.parametrize("wanted", [0, 50, 100])
 def test_a_transaction_that_has_nothing_to_do_with_the_phase_holds_up_nobody(
     make_pair, tmp_path, wanted
 ) -> None:

@@ -136,6 +136,9 @@ class FileReplication(Replication):
     def guarded(self, side: Side) -> bool:
         return side in self.read()["guards"]
 
+    def flows(self, to: Side) -> bool:
+        return bool(self.read()["inboxes"].get(to, {}).get("open"))
+
     def hand_over_sequences(self, to: Side) -> None:
         with self._call(f"hand_over {to}"):
             pass
