@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -17,14 +18,18 @@ from migration.checking import check_phase
 from migration.demo.environment import PHASE, Environment
 from migration.demo.processes import Process, free_port
 from migration.errors import GateClosed, RunCancelled
+from migration.journal import Journal
 from migration.schema.tables import audit
 from migration.stages import Stage
+from migration.switch import Switch
 from migration.wiring import Wiring
 from migration.workers import ControlWorkers
+from tests.acceptance.dying import kill_after
 from tests.acceptance.people import Crowd
 
 SAVED = {Side.MONOLITH: ("saved_searches", "user_id"), Side.SERVICE: ("saved_queries", "owner_id")}
 SHARES = (10, 50, 100, 50, 0)  # of people 1 to 5 the fifth is the first to move, at 50
+STEPS = {step.name: number for number, step in enumerate(Switch.steps, 1)}
 SECONDS = 60
 
 WITNESS = """
@@ -61,6 +66,14 @@ def second_host(environment: Environment) -> Iterator[str]:
         yield f"http://127.0.0.1:{listen}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _patient() -> Iterator[None]:
+    """Clients wait longer than by default, so that a busy machine cancels no switch that is to be killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRANGLER_FACADE__TIMEOUTS__HOLD", "5")
+        yield
+
+
 @pytest.fixture
 def split(environments: Callable[[str], Environment]) -> Iterator["Split"]:
     environment = environments("postgresql")
@@ -72,7 +85,8 @@ class Split:
     """A phase in ramp, with the same people writing through two facades."""
 
     def __init__(self, environment: Environment, stack: ExitStack) -> None:
-        self.wiring = Wiring.load(environment.plan_file)
+        self._plan = environment.plan_file
+        self.wiring = Wiring.load(self._plan)
         stack.callback(self.wiring.close)
         self.databases = environment.databases
         self.engines = {side: sa.create_engine(getattr(self.databases, side)) for side in Side}
@@ -105,6 +119,18 @@ class Split:
             else:
                 return
 
+    def killed_after(self, step: str, share: int) -> None:
+        """Return when a controller was killed in a change of the share, and somebody has ended it."""
+        kill_after(self._plan, "ramp", STEPS[step], writes=share)
+        deadline = time.monotonic() + SECONDS
+        while Journal(self.wiring.control).unfinished():
+            assert time.monotonic() < deadline, "nobody took the switch over"
+            time.sleep(0.05)
+
+    @property
+    def writers(self) -> tuple[Side, ...]:
+        return self.wiring.control.phase(PHASE).writers
+
     def go_on(self, writes: int) -> None:
         for crowd in self.crowds:
             crowd.go_on(writes)
@@ -128,10 +154,16 @@ class Split:
 def test_i1_i2_shares_go_up_and_down_under_load(split: Split) -> None:
     controller = split.wiring.controller
     with split.wiring.replicating(PHASE) as replication:
-        before = {to: replication.accounts(to).captured for to in Side}
+        logged = {to: replication.accounts(to).captured for to in Side}
         known = len(split.served())
     split.go_on(5)
-    for share in SHARES:
+    for before, share in pairwise((0, *SHARES)):
+        if before == 100:  # downwards no gate is asked
+            split.killed_after("hand_over", share)
+            assert split.writers == (Side.SERVICE,)
+            split.go_on(5)
+            split.killed_after("reverse", share)
+            assert split.writers == tuple(Side)
         split.patiently(lambda share=share: controller.ramp(PHASE, reads=share, writes=share))
         split.go_on(10)
     with ExitStack() as stack:
@@ -143,7 +175,7 @@ def test_i1_i2_shares_go_up_and_down_under_load(split: Split) -> None:
         assert_one_writer_for_each_key(served, split.published())
         assert_no_number_given_twice(served)
         with split.wiring.replicating(PHASE) as replication:
-            captured = {to: replication.accounts(to).captured - before[to] for to in Side}
+            captured = {to: replication.accounts(to).captured - logged[to] for to in Side}
         written = {side: sum(each.side is side for each in served) for side in Side}
         # I4: a log that also held what was replicated to its side would be longer.
         assert captured[Side.MONOLITH] == written[Side.SERVICE] > 0
