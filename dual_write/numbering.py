@@ -18,10 +18,9 @@ def require_apart(phase: str, mappings: Sequence[TableMapping], adapters: Adapte
             for column, stride in _strides(adapters[side], table).items():
                 if stride is None:
                     raise SchemaError(
-                        f"phase {phase!r}: SQLite numbers {table}.{column} on the {side}, and would give one "
-                        "number to two rows while both sides write. Move all writes at once with `strangler "
-                        "advance`, or let the application make the keys, in a column that is no INTEGER "
-                        "PRIMARY KEY."
+                        f"phase {phase!r}: {_cause(adapters[side])}, and {table}.{column} on the {side} "
+                        "would give one number to two rows while both sides write. Move all writes at once with "
+                        "`strangler advance`, or let the application make the keys."
                     )
 
 
@@ -53,6 +52,12 @@ def restore(phase: str, mappings: Sequence[TableMapping], adapters: Adapters, lo
     for side, stream in _begun_on(phase, mappings).items():
         with adapters[side].writing(lock) as session:
             adapters[side].restore(session, stream)
+
+
+def _cause(adapter: Adapter) -> str:
+    if adapter.engine == "sqlite":
+        return "SQLite always numbers an INTEGER PRIMARY KEY by one"
+    return "a sequence that is not owned by its column (ALTER SEQUENCE … OWNED BY) is not taken apart"
 
 
 def _numbered_on_both(mapping: TableMapping, adapters: Adapters) -> Iterator[dict[Side, str]]:

@@ -4,8 +4,19 @@ from dual_write.postgresql_rows import table_name
 from dual_write.rows import Session
 
 
-def strides(session: Session, table: str) -> dict[str, int]:
-    """Columns with a sequence of their own, and its step; while it is interleaved, the step it had before."""
+def strides(session: Session, table: str) -> dict[str, int | None]:
+    """Columns with a sequence of their own, and its step; while it is interleaved, the step it had before.
+
+    None for a sequence that is not the column's own: others may count with it too.
+    """
+    borrowed = session.execute(
+        "SELECT a.attname FROM pg_attribute AS a "
+        "JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        "WHERE a.attrelid = ?::text::regclass AND pg_get_serial_sequence(?, a.attname) IS NULL "
+        "AND pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval(%'",
+        table_name(table),
+        table_name(table),
+    )
     rows = session.execute(
         "SELECT a.attname, coalesce(n.stride, s.seqincrement) FROM pg_attribute AS a "
         "JOIN pg_sequence AS s ON s.seqrelid = pg_get_serial_sequence(?, a.attname)::regclass "
@@ -15,7 +26,7 @@ def strides(session: Session, table: str) -> dict[str, int]:
         table_name(table),
         table_name(table),
     )
-    return dict(rows)
+    return dict(rows) | {column: None for (column,) in borrowed}
 
 
 def interleave(session: Session, stream: str, table: str, column: str, step: int, start: int) -> None:
