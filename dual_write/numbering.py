@@ -19,8 +19,8 @@ def require_apart(phase: str, mappings: Sequence[TableMapping], adapters: Adapte
                 if stride is None:
                     raise SchemaError(
                         f"phase {phase!r}: {_cause(adapters[side])}, and {table}.{column} on the {side} "
-                        "would give one number to two rows while both sides write. Move all writes at once with "
-                        "`strangler advance`, or let the application make the keys."
+                        "would give one number to two rows while both sides write. Move all writes at once "
+                        "with `strangler advance`, or let the application make the keys."
                     )
 
 
