@@ -154,6 +154,12 @@ class Adapter(ABC):
         """Delete the entries that ``position`` has passed, but for the newest ``KEPT``; their number."""
 
     @abstractmethod
+    def logged(
+        self, session: Session, stream: str, position: Position, table: str, keys: Sequence[str] | None
+    ) -> bool:
+        """Whether an entry behind ``position`` is for one of ``keys`` (None: any), or for the whole table."""
+
+    @abstractmethod
     def forget(self, session: Session, stream: str) -> None:
         """Delete every entry of the stream."""
 
@@ -222,3 +228,15 @@ class Adapter(ABC):
     @abstractmethod
     def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:
         """Make sure that the next value is greater than ``value``."""
+
+    @abstractmethod
+    def strides(self, session: Session, table: str) -> Mapping[str, int | None]:
+        """Columns that the database may number, with the step of their own; None where it is fixed."""
+
+    def interleave(  # noqa: B027 - for those who can change a stride
+        self, session: Session, stream: str, table: str, column: str, step: int, start: int
+    ) -> None:
+        """Number a column whose stride is not fixed from ``start`` on in ``step``s, until ``restore``."""
+
+    def restore(self, session: Session, stream: str) -> None:  # noqa: B027 - as above
+        """Number the stream's columns in their own steps again, behind what was given out."""

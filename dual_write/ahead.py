@@ -52,7 +52,7 @@ class ReadAhead:
                     return step
         batch = self._channel.read(limit)
         step = Step(0) if batch is None else self._write(batch, limit)
-        if step.raced:
+        if step.raced and not step.outdated:
             self._yield = min(self._yield * 2, _LONGEST_YIELD_SECONDS)
             self._waits_until = time.monotonic() + self._yield
         elif step.passed:

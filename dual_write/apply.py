@@ -6,6 +6,7 @@ from itertools import groupby
 
 from dual_write.adapter import Adapter, Change
 from dual_write.carrier import Carrier
+from dual_write.conflict import ConflictError, Known, Opposite
 from dual_write.parking import Parked
 from dual_write.rows import Row, Session
 
@@ -73,17 +74,29 @@ class Applier:
         origin: str,
         carriers: Mapping[str, Carrier],
         sweep: Callable[[Session, Carrier], None],
+        opposite: Opposite | None = None,
     ) -> None:
         self._target = target
         self._stream = stream
         self._origin = origin
         self._carriers = carriers
         self._sweep = sweep
+        self._opposite = opposite
+        self._known: Known | None = None
 
     def apply(
-        self, session: Session, epoch: int, works: Sequence[Work], rows: Mapping[tuple[str, str], Row]
+        self,
+        session: Session,
+        epoch: int,
+        works: Sequence[Work],
+        rows: Mapping[tuple[str, str], Row],
+        known: Known | None = None,
     ) -> list[Failure]:
-        """Write each key's row from ``rows``, or delete it where there is none; what could not be written."""
+        """Write each key's row from ``rows``, or delete it where there is none; what could not be written.
+
+        ``known``, while both sides take writes, is what the source knew of the target when it was read.
+        """
+        self._known = known
         operations, failures = self._plan(works, rows)
         for suppress, group in groupby(
             operations, key=lambda operation: operation.carrier.flow.suppress_triggers
@@ -129,7 +142,7 @@ class Applier:
             with session.savepoint():
                 self._write(session, epoch, operation)
         except Exception as error:
-            if not self._target.is_row_fault(error):
+            if not (isinstance(error, ConflictError) or self._target.is_row_fault(error)):
                 raise
             if len(operation.works) == 1:
                 return [Failure(operation.works[0], error)]
@@ -144,9 +157,10 @@ class Applier:
                 session, epoch, _Operation(operation.carrier, [work], [row], operation.kind)
             ):
                 failures += failed
-                stuck.append((work, row))
+                if not isinstance(failed[0].error, ConflictError):
+                    stuck.append((work, row))
         if len(stuck) > 1 and self._exchange(session, epoch, operation, stuck):
-            return []
+            return [failure for failure in failures if isinstance(failure.error, ConflictError)]
         return failures
 
     def _exchange(
@@ -162,7 +176,7 @@ class Applier:
                 carrier.writer.delete(session, [carrier.key(work.key) for work in works])
                 self._write(session, epoch, _Operation(carrier, works, rows, "upsert"))
         except Exception as error:
-            if not self._target.is_row_fault(error):
+            if not (isinstance(error, ConflictError) or self._target.is_row_fault(error)):
                 raise
             return False
         return True
@@ -171,14 +185,28 @@ class Applier:
         carrier, writer = operation.carrier, operation.carrier.writer
         if operation.kind == "sweep":
             self._sweep(session, carrier)
+            if self._opposite is not None and self._known is not None:
+                self._opposite.require_table_known(session, self._known, carrier.flow.target)
             return
         deleted = operation.kind == "delete"
         entries = [(work.key, work.seq, deleted) for work in operation.works]
         fresh = self._target.claim(session, self._stream, operation.works[0].table, epoch, entries)
         chosen = [
-            value for work, value in zip(operation.works, operation.values, strict=True) if work.key in fresh
+            (carrier.key(work.key), value)
+            for work, value in zip(operation.works, operation.values, strict=True)
+            if work.key in fresh
         ]
-        if chosen and deleted:
-            writer.delete(session, chosen)
-        elif chosen:
-            writer.upsert(session, chosen)
+        if not chosen:
+            return
+        keys, values = zip(*chosen, strict=True)
+        if deleted:
+            self._require_known(session, carrier, keys)
+            writer.delete(session, keys)
+        else:
+            # A row that is not there yet cannot be locked before it is written.
+            writer.upsert(session, values)
+            self._require_known(session, carrier, keys)
+
+    def _require_known(self, session: Session, carrier: Carrier, keys: Sequence[Row]) -> None:
+        if self._opposite is not None and self._known is not None:
+            self._opposite.require_known(session, self._known, carrier, keys)

@@ -15,6 +15,7 @@ from dual_write import parking
 from dual_write.carrier import Carrier
 from dual_write.channel import Channel
 from dual_write.rows import Copier, Row, Session
+from dual_write.sweeping import sweep
 
 _CHUNK = 2_000
 
@@ -162,7 +163,7 @@ class Backfill:
     def _finish(self, session: Session, carrier: Carrier, checkpoint: Checkpoint) -> None:
         if checkpoint.done and checkpoint.stale:
             with self._replicating(session, carrier):
-                self._channel.sweep(session, carrier)
+                sweep(self._channel.source, session, carrier)
         self._write(session, carrier.flow.name, checkpoint)
 
     def _lock(self, session: Session) -> inboxes.Inbox:

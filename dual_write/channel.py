@@ -3,22 +3,21 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from dual_write import inbox as inboxes
 from dual_write import parking
 from dual_write.adapter import Adapter, Change
 from dual_write.apply import WHOLE_TABLE, Applier, Failure, Work, gather, routed
 from dual_write.batch import Batch, Step, after
-from dual_write.carrier import Carrier
+from dual_write.conflict import Known, Opposite
 from dual_write.errors import SchemaError
 from dual_write.inbox import Inbox
 from dual_write.parking import Parked
 from dual_write.rows import Row, Session
 from dual_write.stream import Stream
+from dual_write.sweeping import sweep
 from dual_write.view import View, look
-
-_SCAN = 10_000
 
 
 class Channel:
@@ -30,12 +29,16 @@ class Channel:
         source: Adapter,
         target: Adapter,
         faults: Mapping[str, SchemaError] | None = None,
+        opposite: Stream | None = None,
     ) -> None:
-        """``faults``: source tables that are known not to fit the plan, with the reason."""
+        """``faults``: source tables that are known not to fit the plan, with the reason. ``opposite``: the
+        stream that flows against this one while both sides take writes.
+        """
         self.stream = stream
         self.source = source
         self.target = target
         self.known_faults = stream.of_source(faults or {})
+        self.opposite = None if opposite is None else Opposite(opposite.name, source, target)
         self._mended: frozenset[str] = frozenset()
 
     @cached_property
@@ -52,7 +55,14 @@ class Channel:
 
     @cached_property
     def applier(self) -> Applier:
-        return Applier(self.target, self.stream.name, self.stream.to.other, self.view.carriers, self.sweep)
+        return Applier(
+            self.target,
+            self.stream.name,
+            self.stream.to.other,
+            self.view.carriers,
+            partial(sweep, self.source),
+            self.opposite,
+        )
 
     def prove(self) -> None:
         """Raises SchemaError or MappingError when the stream cannot flow between these databases."""
@@ -94,6 +104,7 @@ class Channel:
                 seen, due, outdated = replace(behind.seen, position=behind.position), [], False
             inboxes.require_open(seen, self.stream.name)
             with self.source.reading() as here:
+                known = None if self.opposite is None else self.opposite.known(here)
                 read = self.source.remaining if beyond_horizon else self.source.changes
                 changes = read(here, self.stream.name, seen.position, limit)
                 works = gather(routed(changes, view.lanes), due[:limit])
@@ -101,7 +112,9 @@ class Channel:
                     now = self.source.shapes(here, list(view.source))
                     outdated = outdated or view.outdated(now, of_source=True)
                 if not outdated:
-                    return self._batch(here, view, seen, works, changes, limit, beyond_horizon, len(due))
+                    return self._batch(
+                        here, view, seen, known, works, changes, limit, beyond_horizon, len(due)
+                    )
             if behind is not None:
                 return None  # whoever writes the batch before it will look at the schema again
             self.refresh()
@@ -130,6 +143,7 @@ class Channel:
         session: Session,
         view: View,
         seen: Inbox,
+        known: Known | None,
         works: Sequence[Work],
         changes: Sequence[Change],
         limit: int,
@@ -143,6 +157,7 @@ class Channel:
         return Batch(
             seen,
             view,
+            known,
             works,
             stuck,
             self._hydrate(session, view, works),
@@ -169,7 +184,7 @@ class Channel:
             ):
                 return self._look_again()
             parked = parking.read(self.target, there, name)
-            failures = self.applier.apply(there, locked.epoch, batch.works, batch.rows)
+            failures = self.applier.apply(there, locked.epoch, batch.works, batch.rows, batch.known)
             self._park(there, batch.works, [*batch.stuck, *failures], parked)
             moved = replace(locked, position=batch.position, passed=locked.passed + batch.entries)
             inboxes.write(self.target, there, name, moved)
@@ -180,16 +195,37 @@ class Channel:
     def _look_again(self) -> Step:
         """A schema has changed: the batch is read anew, by what the tables are now."""
         self.refresh()
-        return Step(0, raced=True)
+        return Step(0, raced=True, outdated=True)
 
     def guarded(self) -> bool:
         """Whether every table of the source refuses client writes."""
         tables = self.stream.captured()
         return len(self.source.guarded(tables)) == len(tables)
 
+    def flows(self) -> bool:
+        """Whether what the source captures is applied."""
+        with self.target.reading() as session:
+            return inboxes.read(self.target, session, self.stream.name).open
+
     def parked(self) -> list[Parked]:
         with self.target.reading() as session:
             return parking.read(self.target, session, self.stream.name)
+
+    def give_up_conflicts(self) -> list[Parked]:
+        """Take none of the source's changes that are in conflict with the target's; what was given up."""
+        with self.target.writing() as session:
+            inboxes.read(self.target, session, self.stream.name, lock=True)
+            conflicts = [
+                entry for entry in parking.read(self.target, session, self.stream.name) if entry.conflict
+            ]
+            for entry in conflicts:
+                parking.unpark(self.target, session, self.stream.name, entry)
+        return conflicts
+
+    def retry_parked(self) -> None:
+        """Let parked keys be tried again by the next step."""
+        with self.target.writing() as session:
+            parking.hasten(self.target, session, self.stream.name)
 
     def end(self) -> int:
         """The newest entry's id in the stream's log."""
@@ -216,22 +252,6 @@ class Channel:
             waiting, _ = self.source.backlog(session, self.stream.name, inbox.position)
         position = replace(inbox.position, floor=max(self.end(), inbox.position.floor))
         return replace(inbox, position=position, passed=inbox.passed + waiting)
-
-    def sweep(self, session: Session, swept: Carrier) -> None:
-        """Delete the target's rows that the source no longer has; the inbox is locked by the caller.
-
-        Rows that are made of several tables' are written as well: one of these tables may be empty now.
-        """
-        after = None
-        with self.source.reading() as here:
-            while swept.flow.joined and (rows := swept.reader.chunk(here, after, _SCAN)):
-                swept.writer.upsert(session, [swept.row(row) for _, row in rows])
-                after = rows[-1][0]
-            after = None
-            while keys := swept.reader.keys(here, after, _SCAN):
-                swept.writer.stage(session, [swept.key(key) for key in keys])
-                after = keys[-1]
-        swept.writer.sweep(session)
 
     def _hydrate(self, session: Session, view: View, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
         keys: dict[str, list[str]] = {}

@@ -14,6 +14,10 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _VALUE = re.compile(r': ".*"?$', re.DOTALL)
 
 
+CONFLICT = "both sides changed it, each without the other's change"
+"""What a key is parked with that no side may overwrite silently (see ``conflict``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parked:
     """A key that waits to be tried again, with the log entries it stands for. ``due`` is in epoch seconds."""
@@ -25,6 +29,10 @@ class Parked:
     attempts: int
     due: float
     error: str
+
+    @property
+    def conflict(self) -> bool:
+        return self.error == CONFLICT
 
 
 def again(
@@ -76,3 +84,8 @@ def unpark(adapter: Adapter, session: Session, stream: str, entry: Parked) -> No
         entry.table,
         entry.key,
     )
+
+
+def hasten(adapter: Adapter, session: Session, stream: str) -> None:
+    """Let every parked key of the stream be tried again at once."""
+    session.execute(f"UPDATE {adapter.name('parked')} SET due = 0 WHERE stream = ?", stream)

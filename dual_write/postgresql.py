@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture, postgresql_outbox
+from dual_write import postgresql_capture, postgresql_numbers, postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -32,6 +32,7 @@ _BOOKKEEPING = {
     "attempts integer NOT NULL, due double precision NOT NULL, error text NOT NULL, "
     "PRIMARY KEY (stream, tbl, key)",
     "shape": "stream text, tbl text, shapes text NOT NULL, PRIMARY KEY (stream, tbl)",
+    "numbering": "stream text NOT NULL, sequence text PRIMARY KEY, stride bigint NOT NULL",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
 }
@@ -261,6 +262,17 @@ class PostgreSQL(PostgreSQLLog):
                 column,
                 value,
             )
+
+    def strides(self, session: Session, table: str) -> Mapping[str, int | None]:
+        return postgresql_numbers.strides(session, table)
+
+    def interleave(
+        self, session: Session, stream: str, table: str, column: str, step: int, start: int
+    ) -> None:
+        postgresql_numbers.interleave(session, stream, table, column, step, start)
+
+    def restore(self, session: Session, stream: str) -> None:
+        postgresql_numbers.restore(session, stream)
 
 
 @contextmanager

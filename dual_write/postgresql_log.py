@@ -77,6 +77,19 @@ class PostgreSQLLog(Adapter):
         )
         return int(count)
 
+    def logged(
+        self, session: Session, stream: str, position: Position, table: str, keys: Sequence[str] | None
+    ) -> bool:
+        among = " AND (key IS NULL OR key = ANY(?::text[]))" if keys is not None else ""
+        return bool(
+            session.execute(
+                f"SELECT 1 FROM strangler.change WHERE {_BEHIND} AND tbl = ?{among} LIMIT 1",
+                *_bound(stream, position),
+                table,
+                *([] if keys is None else [list(keys)]),
+            )
+        )
+
     def forget(self, session: Session, stream: str) -> None:
         session.execute("DELETE FROM strangler.change WHERE stream = ?", stream)
 

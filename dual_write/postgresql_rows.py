@@ -229,6 +229,14 @@ class PostgreSQLWriter(Writer):
             f"DELETE FROM {self.table} WHERE ({', '.join(self._key)}) IN ({self._listed})", keys
         )
 
+    def stored(self, session: Session, keys: Sequence[Row]) -> list[str]:
+        # In two steps: after a wait for a lock the key must be read anew.
+        where = f"({', '.join(self._key)}) IN ({self._listed})"
+        native(session).arrays(f"SELECT 1 FROM {self.table} WHERE {where} FOR UPDATE", keys)
+        text = key_expression(self._key, self.key_types)
+        rows = native(session).arrays(f"SELECT {text} FROM {self.table} WHERE {where}", keys)
+        return [key for (key,) in rows]
+
     def empty(self, session: Session) -> bool:
         return not session.execute(f"SELECT 1 FROM {self.table} LIMIT 1")
 

@@ -27,9 +27,9 @@ class PostgreSQLSession(Session):
         self._cursor.execute(sql.encode(), values or None)
         return self._cursor.fetchall() if self._cursor.description else []
 
-    def arrays(self, sql: str, rows: Sequence[Row]) -> None:
+    def arrays(self, sql: str, rows: Sequence[Row]) -> list[Row]:
         """As ``native`` with one array for each column of ``rows``."""
-        self.native(sql, *(array(column) for column in zip(*rows, strict=True)))
+        return self.native(sql, *(array(column) for column in zip(*rows, strict=True)))
 
     def describe(self, sql: str) -> list[int]:
         """The type oids of a query's columns."""

@@ -1,36 +1,28 @@
 """One phase's data on both sides: the surface that the control plane and the relay work with."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from dual_write import drift_watch
 from dual_write import inbox as inboxes
+from dual_write import numbering
 from dual_write.accounts import Accounts, Lag, accounts, lag
-from dual_write.adapter import Adapter, Captured, Ownership
+from dual_write.adapter import Captured, Ownership
 from dual_write.ahead import LARGEST, ReadAhead
 from dual_write.backfill import Backfill, BackfillProgress
-from dual_write.channel import Channel
-from dual_write.databases import adapter
 from dual_write.drain import drain, settle
-from dual_write.drift import Drift
 from dual_write.errors import FencedError, LockedError, SchemaError
+from dual_write.installation import Installation, has_bookkeeping
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
-from dual_write.patience import patiently
 from dual_write.rows import Row
 from dual_write.sequences import hand_over
-from dual_write.stream import streams
 from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
 
-_log = logging.getLogger(__name__)
-_DDL_LOCK_SECONDS = 2.0
 
-
-class Replication:
+class Replication(Installation):
     """Capture, backfill, relay, guard and hand-over for one phase. Methods block; use one instance a thread.
 
     A direction is named by the side it ends on: ``to=Side.SERVICE`` is monolith → service.
@@ -48,95 +40,15 @@ class Replication:
         outbox: bool = False,
         faults: Mapping[str, SchemaError] | None = None,
     ) -> None:
-        """``outbox``: the monolith's application logs its changes itself. ``faults``: tables of the monolith
-        that do not fit the plan now, and why; the others flow.
-        """
-        self.faults = faults or {}
-        self.phase = phase
-        self.mappings = tuple(mappings)
-        self._adapters: Mapping[Side, Adapter] = {
-            Side.MONOLITH: adapter(monolith_url),
-            Side.SERVICE: adapter(service_url),
-        }
-        self._channels = [
-            Channel(stream, self._adapters[stream.to.other], self._adapters[stream.to], self.faults)
-            for stream in streams(phase, self.mappings, outbox=outbox)
-        ]
+        """As `Installation`."""
+        super().__init__(phase, monolith_url, service_url, mappings, outbox=outbox, faults=faults)
         self._ahead = {channel.stream.name: ReadAhead(channel) for channel in self._channels}
-
-    # --- life
-
-    def install(self) -> None:
-        """Install capture on both sides' tables (follow tables: the monolith's only) and the bookkeeping."""
-        for database in self._adapters.values():
-            patiently(database.create_bookkeeping)
-        for channel in self._channels:
-            for database in (channel.source, channel.target):
-                with database.writing() as session:
-                    session.execute(
-                        f"INSERT INTO {database.name('stream')} (stream) VALUES (?) ON CONFLICT DO NOTHING",
-                        channel.stream.name,
-                    )
-            patiently(partial(channel.source.capture, channel.stream.captured(), _DDL_LOCK_SECONDS))
-        self.accept()
-
-    def renew(self) -> None:
-        """Capture anew what has lost its capture, and accept the tables as they are; the log says what."""
-        for database in self._adapters.values():
-            patiently(database.create_bookkeeping)
-        for text in dict.fromkeys(
-            found.text for channel in self._channels for found in drift_watch.drift(channel)
-        ):
-            _log.warning("phase %s: taken as it is now: %s", self.phase, text)
-        for channel in self._channels:
-            lost = channel.source.uncaptured(channel.stream.captured())
-            tables = [table for table in channel.stream.captured() if table.table in lost]
-            if tables:
-                patiently(partial(channel.source.capture, tables, _DDL_LOCK_SECONDS))
-        self.accept()
-
-    def accept(self) -> None:
-        """Take both sides' tables as they are now for what they are to be: `drift` is told from here on."""
-        for channel in self._channels:
-            drift_watch.accept(channel)
-
-    def drift(self, to: Side) -> list[Drift]:
-        """What has changed since of the tables that flow towards ``to``."""
-        return [found for channel in self._towards(to) for found in drift_watch.drift(channel)]
-
-    def uninstall(self) -> None:
-        """Remove every trigger and row of this phase, and the bookkeeping tables when no phase uses them."""
-        for channel in self._channels:
-            if _has_bookkeeping(channel.source):
-                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
-        for database in self._adapters.values():
-            if _has_bookkeeping(database):
-                patiently(partial(self._forget, database))
-
-    def retire(self) -> None:
-        """Take capture off the service's tables: nothing will flow back. The monolith's guard stays."""
-        for channel in self._towards(Side.MONOLITH):
-            if _has_bookkeeping(channel.source):
-                patiently(partial(channel.source.release, channel.stream.captured(), _DDL_LOCK_SECONDS))
-            drift_watch.forget(channel)
-
-    def _forget(self, adapter: Adapter) -> None:
-        with adapter.writing() as session:
-            for channel in self._channels:
-                adapter.forget(session, channel.stream.name)
-                for table in ("stream", "inbox", "version", "parked", "shape", "backfill"):
-                    session.execute(
-                        f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
-                    )
-            if not session.execute(f"SELECT 1 FROM {adapter.name('stream')} LIMIT 1"):
-                adapter.drop_bookkeeping(session)
 
     def dispose(self) -> None:
         """Close connections."""
         for ahead in self._ahead.values():
             ahead.close()
-        for database in self._adapters.values():
-            database.dispose()
+        super().dispose()
 
     # --- direction
 
@@ -166,6 +78,10 @@ class Replication:
             with channel.target.writing() as session:
                 inbox = inboxes.read(channel.target, session, name, lock=True)
                 inboxes.write(channel.target, session, name, inboxes.closed(inbox, epoch, name))
+
+    def flows(self, to: Side) -> bool:
+        """Whether changes of moved tables are applied on ``to``."""
+        return all(channel.flows() for channel in self._towards(to) if not channel.stream.follow)
 
     # --- rows
 
@@ -271,7 +187,7 @@ class Replication:
         passes; then no guard is left that was not there before.
         """
         tables, database = self._moved(side), self._adapters[side]
-        if not _has_bookkeeping(database):
+        if not has_bookkeeping(database):
             database.create_bookkeeping()
         before = self.guarded(side)
         try:
@@ -295,6 +211,22 @@ class Replication:
             if not mapping.follow:
                 hand_over(mapping, to, self._adapters[to.other], self._adapters[to])
 
+    def require_apart(self) -> None:
+        """Raises SchemaError when both databases would give one number to two rows."""
+        numbering.require_apart(self.phase, self.mappings, self._adapters)
+
+    def number(self, *, apart: bool, lock_timeout: float) -> None:
+        """Let both sides number rows ``apart`` from each other, or as before; neither may take writes."""
+        act = numbering.interleave if apart else numbering.restore
+        act(self.phase, self.mappings, self._adapters, lock_timeout)
+
+    def keep(self, side: Side) -> list[Parked]:
+        """Let ``side``'s rows win every conflict; the other side's changes that were given up for them."""
+        given_up = [entry for channel in self._towards(side) for entry in channel.give_up_conflicts()]
+        for channel in self._towards(side.other):
+            channel.retry_parked()
+        return given_up
+
     def _moved(self, side: Side) -> Sequence[Captured]:
         return [
             table
@@ -302,11 +234,3 @@ class Replication:
             if not channel.stream.follow
             for table in channel.stream.captured()
         ]
-
-    def _towards(self, to: Side) -> list[Channel]:
-        return [channel for channel in self._channels if channel.stream.to is to]
-
-
-def _has_bookkeeping(adapter: Adapter) -> bool:
-    with adapter.reading() as session:
-        return adapter.has_bookkeeping(session)

@@ -89,6 +89,10 @@ class Writer(ABC):
     def delete(self, session: Session, keys: Sequence[Row]) -> None: ...
 
     @abstractmethod
+    def stored(self, session: Session, keys: Sequence[Row]) -> list[str]:
+        """The key texts of those rows that exist, which stay locked until the transaction ends."""
+
+    @abstractmethod
     def empty(self, session: Session) -> bool: ...
 
     @abstractmethod

@@ -7,24 +7,15 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from dual_write import keys, sqlite_capture, sqlite_outbox
+from dual_write import keys, sqlite_capture, sqlite_log, sqlite_outbox
 from dual_write.adapter import KEPT, Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
 from dual_write.mapping import TableFlow
-from dual_write.rows import Row, Session, TypeName
+from dual_write.rows import Session, TypeName
 from dual_write.sqlite_bookkeeping import BOOKKEEPING, INDEXES
 from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
-
-
-class SQLiteSession(Session):
-    """A transaction on a connection in the driver's autocommit mode, begun and ended by ``SQLite``."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-
-    def execute(self, sql: str, *values: object) -> list[Row]:
-        return self.connection.execute(sql, values).fetchall()
+from dual_write.sqlite_session import SQLiteSession
 
 
 class SQLite(Adapter):
@@ -146,9 +137,8 @@ class SQLite(Adapter):
             max(position.id, position.floor),
             limit,
         )
-        # The monolith's process may run another SQLite, which escapes text its own way.
         return [
-            Change(0, number, table, key and keys.encode(keys.decode(key))) for number, table, key in rows
+            Change(0, number, table, key and sqlite_log.as_written_here(key)) for number, table, key in rows
         ]
 
     def remaining(self, session: Session, stream: str, position: Position, limit: int) -> list[Change]:
@@ -181,6 +171,11 @@ class SQLite(Adapter):
                 stream,
             )
         )
+
+    def logged(
+        self, session: Session, stream: str, position: Position, table: str, keys_: Sequence[str] | None
+    ) -> bool:
+        return sqlite_log.logged(session, stream, position, table, keys_)
 
     def forget(self, session: Session, stream: str) -> None:
         session.execute(
@@ -294,3 +289,7 @@ class SQLite(Adapter):
                 value,
                 table,
             )
+
+    def strides(self, session: Session, table: str) -> Mapping[str, int | None]:
+        column = rowid_column(session, table)
+        return {column: None} if column else {}

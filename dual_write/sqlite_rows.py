@@ -144,6 +144,15 @@ class SQLiteWriter(Writer):
             where, values = _membership(self._key, part)
             session.execute(f"DELETE FROM {self._table} WHERE {where}", *values)
 
+    def stored(self, session: Session, keys_: Sequence[Row]) -> list[str]:
+        found: list[str] = []
+        for part in _parts(keys_, len(self._key)):
+            where, values = _membership(self._key, part)
+            listed = ", ".join(self._key)
+            rows = session.execute(f"SELECT {listed} FROM {self._table} WHERE {where}", *values)
+            found += [keys.encode(row) for row in rows]
+        return found
+
     def empty(self, session: Session) -> bool:
         return not session.execute(f"SELECT 1 FROM {self._table} LIMIT 1")
 

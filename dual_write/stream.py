@@ -41,6 +41,13 @@ class Stream:
         return {m.table(side): faults[m.monolith] for m in self.mappings if m.monolith in faults}
 
 
+def against(stream: Stream, among: Sequence[Stream]) -> Stream | None:
+    """The stream that carries the same tables the other way; tables that follow have none."""
+    if stream.follow:
+        return None
+    return next((each for each in among if each.to is stream.to.other and not each.follow), None)
+
+
 def streams(phase: str, mappings: Sequence[TableMapping], *, outbox: bool = False) -> tuple[Stream, ...]:
     """Every stream of a phase: following tables first, as moved tables may refer to them.
 

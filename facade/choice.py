@@ -46,4 +46,4 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
         forced = path.overrides.side(fields.value(OVERRIDE), traffic.name)
         if forced is not None:
             return Decision(forced, "override", traffic)
-    return decision if own is None else own.turn(decision, snapshot, key or sticky, fields)
+    return decision if own is None else own.turn(decision, snapshot, key, sticky, fields)

@@ -285,7 +285,7 @@ class Exchange:
         phase, own = self.decision.phase, self.path.read_your_writes
         if phase is None or own is None or not self.decision.write or self.decision.gone:
             return b""
-        return own.line(phase.name, own.wrote(phase.name, key))
+        return own.line(phase.name, own.wrote(phase.name, key), self.decision.side)
 
     def count(self, event: str) -> None:
         self.path.counters.count(event, self.decision.phase.name if self.decision.phase is not None else "")

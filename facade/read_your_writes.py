@@ -11,7 +11,9 @@ from facade.snapshot import Snapshot
 from flags.side import Side
 
 COOKIE = "strangler-wrote-"
-"""With the phase's name: when the client last wrote, for the facades of other hosts. In milliseconds."""
+"""With the phase's name: when and to which side the client last wrote, for the facades of other hosts.
+In milliseconds, and a letter."""
+_MARK = {Side.MONOLITH: "m", Side.SERVICE: "s"}
 _COOKIE_SECONDS = 3600
 
 
@@ -27,15 +29,25 @@ class ReadYourWrites:
         self.passed: Mapping[tuple[str, Side], float] = {}
         self._pins = pins
 
-    def turn(self, decision: Decision, snapshot: Snapshot, key: str | None, fields: Fields) -> Decision:
-        """The decision for a read, turned to the writer if the side it chose may lack the client's write."""
+    def turn(
+        self, decision: Decision, snapshot: Snapshot, key: str | None, sticky: str | None, fields: Fields
+    ) -> Decision:
+        """The decision for a read, turned to the writer if the side it chose may lack the client's write.
+
+        ``sticky`` stands in for a missing routing ``key`` in knowing the client, but owns no write: while
+        writes are split, a read without a key follows the side that the client was told it wrote to.
+        """
         traffic = decision.phase
         if traffic is None or decision.write or not decision.split or traffic.name not in self.phases:
             return decision
+        told, at = _told(fields, traffic.name)
         writer = writer_of(snapshot, traffic, key)
+        if key is None and traffic.split_writes and told is not None:
+            writer = told
         if decision.side is writer:
             return decision
-        wrote = max(self._pins.last(traffic.name, key) if key else 0.0, _told(fields, traffic.name))
+        client = key or sticky
+        wrote = max(self._pins.last(traffic.name, client) if client else 0.0, at)
         if wrote <= self.passed.get((traffic.name, decision.side), 0.0):
             return decision
         fallback = traffic.fallback and writer is Side.SERVICE
@@ -47,16 +59,17 @@ class ReadYourWrites:
         self._pins.wrote(phase, key, now)
         return now
 
-    def line(self, phase: str, at: float) -> bytes:
+    def line(self, phase: str, at: float, side: Side) -> bytes:
         """The header line that tells facades on other hosts, which do not share the table."""
         attributes = f"Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
-        return f"Set-Cookie: {COOKIE}{phase}={int(at * 1000) + 1:x}; {attributes}\r\n".encode()
+        return f"Set-Cookie: {COOKIE}{phase}={int(at * 1000) + 1:x}{_MARK[side]}; {attributes}\r\n".encode()
 
 
-def _told(fields: Fields, phase: str) -> float:
-    """When the client says that it wrote. One that lies chooses which side reads for it, nothing else."""
-    told = cookie(fields, COOKIE + phase)
+def _told(fields: Fields, phase: str) -> tuple[Side | None, float]:
+    """Where and when the client says that it wrote. One that lies chooses who reads for it, nothing else."""
+    told = cookie(fields, COOKIE + phase) or ""
+    side = next((side for side, mark in _MARK.items() if told.endswith(mark)), None)
     try:
-        return int(told, 16) / 1000 if told is not None and len(told) <= 16 else 0.0
+        return side, int(told.rstrip("ms"), 16) / 1000 if len(told) <= 17 else 0.0
     except ValueError:
-        return 0.0
+        return None, 0.0

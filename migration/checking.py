@@ -147,7 +147,8 @@ def check_databases(
 
 def flows_of(mappings: Sequence[TableMapping], record: PhaseRecord) -> dict[Side, list[TableFlow]]:
     """The flows to compare, by the side they end on: the writer's other side, or for following tables the
-    service. Once a phase is complete its moved tables live on one side alone.
+    service. While writes are split, one direction finds what the other would. Once a phase is complete its
+    moved tables live on one side alone.
     """
     compared: dict[Side, list[TableFlow]] = {}
     following = [mapping for mapping in mappings if mapping.follow]
@@ -176,7 +177,7 @@ def _compare(
             source,
             target,
             compared,
-            settle=(lambda: replication.settle(to, SETTLE_SECONDS)) if replicated else None,
+            settle=(lambda: _settled(replication, record, to)) if replicated else None,
             progress=progress,
             table=table,
             limit=limit,
@@ -187,8 +188,14 @@ def _compare(
 
 def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
     to = record.writer.other
-    settle = None if record.stage is Stage.COMPLETE else lambda: replication.settle(to, SETTLE_SECONDS)
+    settle = None if record.stage is Stage.COMPLETE else lambda: _settled(replication, record, to)
     return soundness(wiring, record.name, replication.mappings, settle)
+
+
+def _settled(replication: Replication, record: PhaseRecord, to: Side) -> bool:
+    """While writes are split, a row may be on its way in either direction."""
+    ends = tuple(Side) if record.split else (to,)
+    return all(replication.settle(end, SETTLE_SECONDS) for end in ends)
 
 
 def _run(report: CheckReport, started: float) -> CheckRun:

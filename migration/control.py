@@ -179,6 +179,7 @@ def _record(row: Row[Any]) -> PhaseRecord:
         hold=row.hold,
         stage_since=row.stage_since,
         evidence_since=row.evidence_since,
+        split=row.split,
     )
 
 

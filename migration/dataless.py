@@ -70,8 +70,20 @@ class Dataless(Replication):
     def guarded(self, side: Side) -> bool:  # noqa: ARG002 - the surface's
         return False
 
+    def flows(self, to: Side) -> bool:  # noqa: ARG002 - the surface's
+        return True
+
     def hand_over_sequences(self, to: Side) -> None:
         """No identity value is given out."""
+
+    def require_apart(self) -> None:
+        """No row is numbered."""
+
+    def number(self, *, apart: bool, lock_timeout: float) -> None:
+        """No row is numbered."""
+
+    def keep(self, side: Side) -> list[Parked]:  # noqa: ARG002 - the surface's
+        return []
 
     def purge(self) -> int:
         return 0

@@ -42,9 +42,14 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
     trouble: str | None = "no database was asked."
     if replication is not None:
         try:
-            to = record.writer.other
-            lag = replication.lag(to)
-            parked = replication.accounts(to).parked
+            ends = [writer.other for writer in record.writers]
+            lags = [replication.lag(to) for to in ends]
+            lag = Lag(
+                sum(each.changes for each in lags),
+                max(each.seconds for each in lags),
+                max(each.horizon_seconds for each in lags),
+            )
+            parked = sum(replication.accounts(to).parked for to in ends)
             backfilled = record.stage is not Stage.OFF and replication.backfilled()
             trouble = None
         except (DataError, SQLAlchemyError) as error:

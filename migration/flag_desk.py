@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from flags.errors import FlagError
+from flags.rollout import OFF, Rule
 from flags.store import EmbeddedStore
+from migration import refusals
 from migration.control import Change, Control
 from migration.transitions import this_actor
 
@@ -19,12 +21,7 @@ class FlagDesk:
 
     def set_share(self, name: str, share: int) -> int:
         """Turn ``name`` on for ``share`` (‱). Raises FlagError for a ``.writes`` flag: those move fenced."""
-        phase, _, kind = name.rpartition(".")
-        if kind == "writes":
-            raise FlagError(
-                f"{name} moves with the fenced switch, never by itself: use `strangler advance {phase}` "
-                f"or `strangler rollback {phase}`."
-            )
+        _require_unfenced(name)
         with self._control.change() as change:
             before = self._flags.get(name, within=change.connection)
             revision = self._flags.set_share(name, share, self._actor, within=change.connection)
@@ -38,22 +35,50 @@ class FlagDesk:
         return revision
 
     def kill(self, name: str) -> int:
-        """Turn a flag, or all flags of a phase, off for everybody. Raises FlagError when there is none."""
+        """Turn a flag, or those of a phase, off for everybody. Raises FlagError when there is none.
+
+        Who writes stays as it is: that would not be a kill, but a change of writer around the fence.
+        """
+        _require_unfenced(name)
         with self._control.change() as change:
-            revision = self._flags.kill(name, self._actor, within=change.connection)
+            revision = change.revision
+            flags = self._flags.list(within=change.connection)
+            of_phase = [flag.name for flag in flags if flag.name.startswith(f"{name}.")]
+            for each in [flag for flag in of_phase if not _fenced(flag)] if of_phase else [name]:
+                revision = self._flags.kill(each, self._actor, within=change.connection)
             self._control.audit(
                 change.connection, self._actor, f"flag {name} killed", {"on": True}, {"on": False}
             )
         return revision
 
     def import_(self, document: Mapping[str, Any]) -> int:
-        """Create or replace flags from a document in Unleash's format. Raises FlagError."""
+        """Create or replace flags from a document in Unleash's format.
+
+        Raises FlagError, also when a ``.writes`` flag would come to say something else than it does.
+        """
         with self._control.change() as change:
             before = self._shares(change)
+            writing = self._writing(change)
             revision = self._flags.import_(document, self._actor, within=change.connection)
+            for name, rule in self._writing(change).items():
+                if rule != writing.get(name, OFF):
+                    _require_unfenced(name)
             after = self._shares(change)
             self._control.audit(change.connection, self._actor, "flags imported", before, after)
         return revision
 
+    def _writing(self, change: Change) -> dict[str, Rule]:
+        rules = self._flags.snapshot(within=change.connection).rules
+        return {name: rule for name, rule in rules.items() if _fenced(name)}
+
     def _shares(self, change: Change) -> dict[str, int]:
         return {flag.name: flag.share for flag in self._flags.list(within=change.connection)}
+
+
+def _fenced(name: str) -> bool:
+    return name.endswith(".writes")
+
+
+def _require_unfenced(name: str) -> None:
+    if _fenced(name):
+        raise FlagError(refusals.writes_move_fenced(name.removesuffix(".writes")))

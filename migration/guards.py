@@ -1,8 +1,9 @@
-"""Write guards as the record says, also after a controller that stood still has woken up and acted late."""
+"""Guards and directions as the record says, also after a controller that stood still has acted late."""
 
 import logging
 
 from dual_write.replication import Replication
+from flags.side import Side
 from migration.control import Control
 from migration.errors import LeaseHeld
 from migration.journal import Journal
@@ -15,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 
 def straighten(control: Control, phase: str, replication: Replication) -> bool:
-    """Lift a guard that stands on the writer, and put back one that is missing on the other side (I1).
+    """Lift a guard that stands on a writer, put back one that is missing on a side that is none (I1), and
+    open the directions of the writers' changes.
 
     A lease keeps two controllers apart, but not a database from a command that was on its way when the
     lease was lost. Does nothing while a run is open. Returns whether anything had to be put right.
@@ -33,13 +35,24 @@ def straighten(control: Control, phase: str, replication: Replication) -> bool:
             return False
         if not _astray(record, replication):
             return False
-        _log.warning("phase %s: the guards are not as its writer, the %s, asks", phase, record.writer)
-        replication.unguard(record.writer, lock_timeout=LOCK_SECONDS)
-        replication.guard(record.writer.other, record.writer, record.epoch, lock_timeout=LOCK_SECONDS)
+        writing = " and the ".join(record.writers)
+        _log.warning("phase %s: guards or directions are not as they must be: the %s writes", phase, writing)
+        for writer in record.writers:
+            if record.stage is not Stage.COMPLETE:
+                replication.open(writer.other, record.epoch)
+        for side in Side:
+            if side in record.writers:
+                replication.unguard(side, lock_timeout=LOCK_SECONDS)
+            else:
+                replication.guard(side, record.writer, record.epoch, lock_timeout=LOCK_SECONDS)
         return True
 
 
 def _astray(record: PhaseRecord, replication: Replication) -> bool:
     if record.stage is Stage.OFF or all(mapping.follow for mapping in replication.mappings):
         return False
-    return replication.guarded(record.writer) or not replication.guarded(record.writer.other)
+    if any(replication.guarded(side) is (side in record.writers) for side in Side):
+        return True
+    return record.stage is not Stage.COMPLETE and not all(
+        replication.flows(writer.other) for writer in record.writers
+    )

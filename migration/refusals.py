@@ -1,5 +1,10 @@
 """Moves that are refused, in words: what stands in the way, and what to do instead. Pure."""
 
+from collections import Counter
+from collections.abc import Sequence
+
+from dual_write.parking import Parked
+from facade.ports import WorkerStatus
 from flags.percent import FULL
 from migration.plan import Phase
 from migration.stages import PhaseRecord, Stage
@@ -39,7 +44,7 @@ def not_in_ramp(record: PhaseRecord) -> str:
         Stage.LIVE: f"Its reads are the service's; `strangler rollback {record.name}` takes them back.",
         Stage.COMPLETE: "Its reads are the service's for good.",
     }.get(record.stage, f"`strangler advance {record.name}` leads there.")
-    return f"phase {record.name!r} is in {record.stage}, and reads are ramped in the stage ramp. {remedy}"
+    return f"phase {record.name!r} is in {record.stage}, and shares are ramped in the stage ramp. {remedy}"
 
 
 def no_way_back(record: PhaseRecord) -> str:
@@ -50,16 +55,67 @@ def no_way_back(record: PhaseRecord) -> str:
 
 def split_writes(phase: Phase, share: int) -> str | None:
     """Why writes cannot be ramped to ``share`` (in ‱); None when there is nothing to refuse."""
-    if share == 0:
+    if share in {0, FULL}:
         return None
-    if share == FULL:
-        return f"all writes of phase {phase.name!r} move with `strangler advance {phase.name}`, to live."
-    if phase.routing_key is None:
+    if shared := sorted(_shared(phase)):
         return (
-            f"phase {phase.name!r} has no routing_key, so nothing says which side owns a write. "
-            'Give it one in the plan, such as routing_key = "jwt:sub", or use --writes 0.'
+            f"phase {phase.name!r} splits or merges the table {shared[0]!r}, so a row may be made of rows "
+            "that both sides write. Move all writes at once: use --writes 0 or 100."
         )
+    if phase.routing_key is not None:
+        return None
     return (
-        f"writes of phase {phase.name!r} cannot be split by routing key in this version; they move whole, "
-        f"with `strangler advance {phase.name}`. Use --writes 0."
+        f"phase {phase.name!r} has no routing_key, so nothing says which side owns a write. "
+        'Give it one in the plan, such as routing_key = "jwt:sub", or use --writes 0 or 100.'
+    )
+
+
+def _shared(phase: Phase) -> set[str]:
+    """The tables that several entries of the plan name on one side."""
+    moved = [table for table in phase.tables if not table.follow]
+    named = Counter(table.monolith for table in moved), Counter(table.service for table in moved)
+    return {name for count in named for name, times in count.items() if times > 1}
+
+
+def nothing_to_ramp(phase: str) -> str:
+    return f"neither reads nor writes of phase {phase!r} are to change. Give --reads, --writes or both."
+
+
+def conflicts(phase: str, parked: Sequence[Parked]) -> str:
+    first = parked[0]
+    return (
+        f"{len(parked)} rows of phase {phase!r} were changed on both sides, the first in table "
+        f"{first.table!r}, key {first.key}. Say which side's shall stay: "
+        f"`strangler check {phase} --keep monolith` or `--keep service`."
+    )
+
+
+def silent(phase: str, workers: Sequence[WorkerStatus]) -> str:
+    named = ", ".join(f"{each.worker} (process {each.pid} on {each.host})" for each in workers)
+    return (
+        f"{named} fell silent without having stopped. If it is only cut off, it sends writes of phase "
+        f"{phase!r} by an old share, and while both sides write no database refuses them. End it: "
+        "`strangler serve` on its host forgets it within 10 s, and every host after an hour."
+    )
+
+
+def writes_move_fenced(phase: str) -> str:
+    return (
+        f"{phase}.writes moves with the fenced switch, never by itself: use "
+        f"`strangler ramp {phase} --writes P`, `strangler advance {phase}` or `strangler rollback {phase}`."
+    )
+
+
+def no_side_follows(phase: str) -> str:
+    return (
+        f"writes of phase {phase!r} are split, so neither side is the copy of the other. For rows that both "
+        f"sides changed: `strangler check {phase} --keep monolith` or `--keep service`. For any other "
+        f"difference end the split with `strangler ramp {phase} --writes 0`, and repair then."
+    )
+
+
+def no_conflict_possible(record: PhaseRecord) -> str:
+    return (
+        f"phase {record.name!r} has one writer, the {record.writer}: no row was changed on both sides. "
+        f"`strangler check {record.name} --repair` mends what differs."
     )

@@ -27,21 +27,13 @@ BEAT_SHARE = 10
 """The log's entries are counted for it: a long backlog is counted less often, for a tenth of the time."""
 FAULT_SECONDS = 2.0
 
-MOVED_TO: Mapping[Stage, Side | None] = {
-    Stage.OFF: None,
-    Stage.DUAL_WRITE: Side.SERVICE,
-    Stage.SHADOW: Side.SERVICE,
-    Stage.RAMP: Side.SERVICE,
-    Stage.LIVE: Side.MONOLITH,
-    Stage.COMPLETE: None,
-}
-"""Where the changes of a phase's moved tables go; tables that follow the monolith go on following it."""
+STILL = frozenset({Stage.OFF, Stage.COMPLETE})
+"""Where no change of a phase's moved tables flows; tables that follow the monolith go on following it."""
 
 
 def directions(record: PhaseRecord, *, follows: bool) -> list[Side]:
     """The sides that changes are carried to now. ``follows``: some tables follow the monolith."""
-    moved = MOVED_TO[record.stage]
-    sides = [] if moved is None else [moved]
+    sides = [] if record.stage in STILL else [writer.other for writer in record.writers]
     if follows and record.stage is not Stage.OFF and Side.SERVICE not in sides:
         sides.append(Side.SERVICE)
     return sides

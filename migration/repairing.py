@@ -4,8 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dual_write.errors import RepairRefused
+from dual_write.parking import Parked
 from dual_write.repair import apply_repair, plan_repair
+from flags.side import Side
+from migration import refusals
 from migration.checking import CheckReport, flows_of
+from migration.transitions import this_actor
 from migration.wiring import Wiring
 
 
@@ -14,8 +19,12 @@ def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_delete
 
     Returns ``statements`` (texts without the rows' values), ``deletes``, ``applied``, ``skipped`` (their row
     had changed), ``failed`` (texts with the reason) and ``undo``: files of SQL that take the repair back.
-    Raises RepairRefused when more than ``max_deletes`` rows would be deleted; then nothing is changed.
+    Raises RepairRefused when more than ``max_deletes`` rows would be deleted, and while writes are split:
+    no side follows then. Nothing is changed in either case.
     """
+    record = wiring.control.phase(report.phase)
+    if record.split:
+        raise RepairRefused(refusals.no_side_follows(report.phase))
     mended: dict[str, Any] = {
         "statements": [],
         "deletes": 0,
@@ -24,7 +33,6 @@ def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_delete
         "failed": [],
         "undo": [],
     }
-    record = wiring.control.phase(report.phase)
     with wiring.replicating(report.phase) as replication:
         flows = flows_of(replication.mappings, record)
     for to, result in report.results:
@@ -42,6 +50,23 @@ def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_delete
             mended["skipped"] += len(outcome.skipped)
             mended["failed"] += [f"{failure.statement}: {failure.reason}" for failure in outcome.failed]
     return mended
+
+
+def keep_side(wiring: Wiring, phase: str, side: Side) -> list[Parked]:
+    """Let ``side``'s rows stay where both sides changed one; what the other side had changed is given up.
+
+    Returns the keys that this settled. They become equal as replication goes on.
+    Raises RepairRefused unless writes are split.
+    """
+    record = wiring.control.phase(phase)
+    if not record.split:
+        raise RepairRefused(refusals.no_conflict_possible(record))
+    with wiring.replicating(phase) as replication, wiring.control.write() as connection:
+        given_up = replication.keep(side)
+        settled = [f"{entry.table} {entry.key}" for entry in given_up]
+        actor = this_actor()
+        wiring.control.audit(connection, actor, f"conflicts of {phase}: kept {side}", {}, {"rows": settled})
+    return given_up
 
 
 def _keep_undo(wiring: Wiring, name: str, script: str) -> Path:

@@ -83,7 +83,8 @@ STEPS: tuple[RunbookStep, ...] = (
     RunbookStep(
         title="Move the writes",
         command="strangler advance {phase}  # → live",
-        why="One fenced switch: writes wait for a moment, then go to the service; changes now flow back.",
+        why="One fenced switch: writes wait for a moment, then go to the service; changes now flow back. "
+        "Smaller steps, by routing key: `strangler ramp PHASE --writes 10` first.",
         expect="`live`; writes waited well under a second; no request failed.",
         trouble="A switch that could not finish is cancelled by itself, and says at which step.",
         back="`strangler rollback {phase}` – what was written meanwhile is already in the monolith.",

@@ -37,6 +37,9 @@ def _facts(status: PhaseStatus) -> list[tuple[str, str]]:
         ("writer", f"{status.writer} (epoch {status.epoch})"),
         ("reads to the service", f"{format_percent(status.shares['reads'])} %"),
     ]
+    if status.split:
+        share = format_percent(status.shares["writes"])
+        facts.append(("writes to the service", f"those of {share} % of the routing keys"))
     facts += [
         (
             f"changes on their way to the {beat.to}",

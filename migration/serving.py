@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -123,8 +124,19 @@ def readiness(control: Control, workers: int, refused: str | None = None) -> Rea
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:
-    """End what dead controllers left behind, and now and then look at the guards, until ``ending`` is set."""
+    """End what dead controllers left behind, and now and then look at the guards and for dead workers of this
+    host, until ``ending`` is set."""
 
     def resume(run: Run) -> Procedure:
         return wiring.controller.resume(run)  # by the plan of that moment
@@ -136,6 +148,7 @@ def reconcile(wiring: Wiring, ending: threading.Event) -> None:
             reconciler.tick()
             if time.monotonic() - straightened >= STRAIGHTEN_SECONDS:
                 straightened = time.monotonic()
+                ControlWorkers(wiring.control).bury(socket.gethostname(), _lives)
                 reconciler.straighten(wiring.controller.replication)
         except Exception as error:  # noqa: BLE001 - the loop outlives any outage of a database
             _log.warning("cannot look for interrupted runs: %s", error)

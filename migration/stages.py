@@ -60,8 +60,10 @@ def backward(stage: Stage) -> Transition | None:
 class PhaseRecord:
     """What the control database says of a phase.
 
-    ``hold`` is the run whose fence is up. ``stage_since`` and ``evidence_since`` are seconds since 1970;
-    shadow traffic before the latter says nothing about what runs now.
+    ``writer`` accepts client writes; while they are ``split``, it accepts those without a routing key, and
+    the flag ``<phase>.writes`` says which side accepts the others. ``hold`` is the run whose fence is up.
+    ``stage_since`` and ``evidence_since`` are seconds since 1970; shadow traffic before the latter says
+    nothing about what runs now.
     """
 
     name: str
@@ -71,6 +73,12 @@ class PhaseRecord:
     hold: str | None = None
     stage_since: float = 0.0
     evidence_since: float = 0.0
+    split: bool = False
+
+    @property
+    def writers(self) -> tuple[Side, ...]:
+        """The sides whose databases take client writes."""
+        return tuple(Side) if self.split else (self.writer,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ def traffic(record: PhaseRecord) -> PhaseTraffic:
         stage=record.stage,
         epoch=record.epoch,
         writer=record.writer,
+        split_writes=record.split,
         reads=reading.side,
         shadow=reading.shadow,
         fallback=reading.fallback,

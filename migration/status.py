@@ -36,9 +36,9 @@ class MatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
-    """One phase. ``shares`` are its flags in ‱; ``replication`` is what the relay last said; ``parked``
-    are the changes that the side which follows would not take, with the reason; ``drift`` is what has
-    changed of the tables since capture began.
+    """One phase. While writes are ``split``, both sides take them. ``shares`` are its flags in ‱;
+    ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
+    not take, with the reason; ``drift`` is what has changed of the tables since capture began.
 
     ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
     """
@@ -47,6 +47,7 @@ class PhaseStatus:
     stage: Stage
     writer: Side
     epoch: int
+    split: bool
     held: bool
     since: float
     shares: Mapping[str, int]
@@ -121,6 +122,7 @@ def _phase(
         stage=record.stage,
         writer=record.writer,
         epoch=record.epoch,
+        split=record.split,
         held=record.hold is not None,
         since=record.stage_since,
         shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
@@ -141,7 +143,7 @@ def _parked(record: PhaseRecord, replication: Replication | None) -> Sequence[Pa
     if replication is None or record.stage is Stage.OFF:
         return ()
     try:
-        return replication.parked(record.writer.other)
+        return [entry for writer in record.writers for entry in replication.parked(writer.other)]
     except (DataError, SQLAlchemyError):
         return ()
 

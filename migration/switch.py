@@ -1,17 +1,21 @@
-"""The fenced switch: the writer changes from one side to the other, and no write is lost or refused.
+"""The fenced switch: who may write changes, and no write is lost or refused.
 
-Cutover and rollback are the same ten steps; only the sides differ.
+Cutover, rollback and every change of the share of writes are the same ten steps; only the sides differ. Each
+side that wrote before is guarded and drained; each that writes afterwards is opened and freed.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from typing import Self
 
 from dual_write.replication import Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration import refusals
 from migration.control import Control
 from migration.errors import HoldExpired, MigrationError, StageError, WorkersLate
+from migration.journal import Run
 from migration.procedure import Detail, Procedure, Step
 from migration.rechecking import Comparison
 from migration.stages import Stage
@@ -28,11 +32,17 @@ Recheck = Callable[[Replication, Side], AbstractContextManager[Comparison]]
 about to own."""
 
 
+def asked() -> None:
+    """The precheck of a rollback, which asks no gate, and of a run that goes on and has asked them."""
+
+
 class Switch(Procedure):
     """Make ``to`` the writer of a phase that stands in ``source``, and leave it in ``target``.
 
-    ``hold_limit`` is in seconds: for so long the facade holds a client's write. ``shares`` are flags to set,
-    by name and in ‱, in the same write that publishes the new writer.
+    ``before`` are the sides that write until then. With ``split`` both sides write afterwards, each the
+    routing keys that the flag says, and ``to`` those writes that have no key. ``hold_limit`` is in seconds:
+    for so long the facade holds a client's write. ``shares`` are flags to set, by name and in ‱, in the same
+    write that publishes the new writer.
     """
 
     kind = "switch"
@@ -45,6 +55,8 @@ class Switch(Procedure):
         actor: str,
         *,
         to: Side,
+        before: Sequence[Side],
+        split: bool = False,
         source: Stage,
         target: Stage,
         shares: Mapping[str, int],
@@ -55,6 +67,9 @@ class Switch(Procedure):
     ) -> None:
         super().__init__(control, replicate, phase, actor)
         self.to = to
+        self.split = split
+        self.before = tuple(before)
+        self.after = tuple(Side) if split else (to,)
         self.hold_limit = hold_limit
         self.held_seconds: float | None = None
         self._source = source
@@ -69,16 +84,38 @@ class Switch(Procedure):
         self._held_at = 0.0
         self._published = 0
 
+    @classmethod
+    def resumed(cls, control: Control, replicate: Callable[[], Replication], run: Run) -> Self:
+        """The switch that another process began, from what it journaled."""
+        intent = run.intent
+        return cls(
+            control,
+            replicate,
+            run.phase,
+            run.actor,
+            to=Side(intent["to"]),
+            before=[Side(side) for side in intent["before"]],
+            split=intent["split"],
+            source=Stage(intent["source"]),
+            target=Stage(intent["target"]),
+            shares=intent["shares"],
+            hold_limit=intent["hold_limit"],
+            precheck=asked,
+            epoch=intent["epoch"],
+        )
+
     def intent(self) -> Detail:
         record = self.control.phase(self.phase)
-        if record.stage is not self._source or record.writer is self.to:
+        if record.stage is not self._source or record.writers != self.before:
             raise StageError(
                 f"phase {self.phase!r} has moved meanwhile: it is in {record.stage} and its writer is the "
-                f"{record.writer}. Look at `strangler status` and decide anew."
+                f"{' and the '.join(record.writers)}. Look at `strangler status` and decide anew."
             )
         self._epoch = record.epoch + 1
         return {
             "to": self.to,
+            "before": list(self.before),
+            "split": self.split,
             "source": self._source,
             "target": self._target,
             "shares": dict(self._shares),
@@ -89,12 +126,21 @@ class Switch(Procedure):
     def precheck(self) -> Detail:
         """Ask the gates, which raise GateClosed, and catch up: what is left must fit into the hold."""
         self._precheck()
+        if self.split:
+            self.replication.require_apart()
+            if silent := [worker.status for worker in self._workers.silent_workers()]:
+                raise StageError(refusals.silent(self.phase, silent))
+        ends = [side.other for side in self.before]
         if self._recheck is not None:
-            self._compare = self._opened.enter_context(self._recheck(self.replication, self.to))
+            gaining = Side.SERVICE if self.split else self.to
+            self._compare = self._opened.enter_context(self._recheck(self.replication, gaining))
         until = time.monotonic() + CATCH_UP_SECONDS
         caught_up = 0
-        while time.monotonic() < until and (passed := self.replication.step(self.to)):
+        while time.monotonic() < until and (passed := sum(map(self.replication.step, ends))):
             caught_up += passed
+        parked = [entry for end in ends for entry in self.replication.parked(end) if entry.conflict]
+        if parked:
+            raise StageError(refusals.conflicts(self.phase, parked))
         return {"caught_up": caught_up}
 
     def hold(self) -> Detail:
@@ -103,25 +149,30 @@ class Switch(Procedure):
         with self.control.change() as change:
             self.lease.hold(change.connection)
             self.control.amend(change, self.phase, self.actor, "writes held", hold=self.run.id)
-        self._workers.wait_for_fence(self.phase, change.revision, self._deadline)
+        self._workers.wait_for_fence(self.phase, change.revision, self._deadline, silent_too=self.split)
         return {"revision": change.revision}
 
     def guard(self) -> Detail:
         """Let the database refuse what bypasses the facade, and wait for writes that are still open in it."""
-        self.replication.guard(self.to.other, self.to, self._epoch, lock_timeout=self._remaining())
-        return {"side": self.to.other}
+        for side in self.before:
+            self.replication.guard(side, self.to, self._epoch, lock_timeout=self._remaining())
+        return {"sides": self.before}
 
     def drain(self) -> Detail:
         """Carry over everything that was written; after the guard nothing can follow."""
         self._remaining()
-        applied = self.replication.drain(self.to, self._deadline)
-        self.replication.close(self.to, self._epoch - 1)
+        applied = sum(self.replication.drain(side.other, self._deadline) for side in self.before)
+        for side in self.before:
+            self.replication.close(side.other, self._epoch - 1)
         return {"applied": applied}
 
     def hand_over(self) -> Detail:
-        """Let the new writer's identity values begin after the old one's, and compare what changed last."""
+        """Let identity values go on without meeting what was given out, and compare what changed last."""
+        if self._numbers_move:
+            self.replication.number(apart=self.split, lock_timeout=self._remaining())
         self._remaining()
-        self.replication.hand_over_sequences(self.to)
+        if not self.split:
+            self.replication.hand_over_sequences(self.to)
         if self._compare is None:
             return {"rechecked": False}
         findings = self._compare(self._deadline)
@@ -139,10 +190,9 @@ class Switch(Procedure):
         return super().commit()
 
     def reverse(self) -> Detail:
-        """Let changes flow back to the old writer, and let the new one write."""
-        self.replication.open(self.to.other, self._epoch)
-        self.replication.unguard(self.to, lock_timeout=UNGUARD_SECONDS)
-        return {"side": self.to}
+        """Let changes flow from whoever writes now, and let them write."""
+        self._let_write(self.after, self._epoch)
+        return {"sides": self.after}
 
     def publish(self) -> Detail:
         """Writer, epoch, stage and flags in one write, which also takes the fence down."""
@@ -152,9 +202,10 @@ class Switch(Procedure):
                 change,
                 self.phase,
                 self.actor,
-                f"the {self.to} writes",
+                f"the {' and the '.join(self.after)} writes",
                 stage=self._target,
                 writer=self.to,
+                split=self.split,
                 epoch=self._epoch,
                 hold=None,
             )
@@ -180,13 +231,25 @@ class Switch(Procedure):
     def cancel(self) -> None:
         """Let the old writer write on. Data is touched only if the switch had come to touch it."""
         begun = {entry.name for entry in self.journal.entries(self.run.id)}
-        if "guard" in begun and self.replication.guarded(self.to.other):
-            self.replication.unguard(self.to.other, lock_timeout=UNGUARD_SECONDS)
-        if "drain" in begun:
-            self.replication.open(self.to, self._epoch - 1)
+        if "hand_over" in begun and self._numbers_move:
+            self.replication.number(apart=len(self.before) > 1, lock_timeout=UNGUARD_SECONDS)
+        if "guard" in begun:
+            self._let_write(self.before, self._epoch - 1)
         with self.control.change() as change:
             self.lease.hold(change.connection)
             self.control.amend(change, self.phase, self.actor, "switch cancelled", hold=None)
+
+    def _let_write(self, writers: Sequence[Side], epoch: int) -> None:
+        # Every direction is open before anybody writes: one that is closed looks for no conflict.
+        for side in writers:
+            self.replication.open(side.other, epoch)
+        for side in writers:
+            if self.replication.guarded(side):
+                self.replication.unguard(side, lock_timeout=UNGUARD_SECONDS)
+
+    @property
+    def _numbers_move(self) -> bool:
+        return self.split or len(self.before) > 1
 
     def _let_go(self) -> None:
         self._opened.close()

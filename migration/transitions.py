@@ -24,8 +24,9 @@ from migration.plan import Plan
 from migration.procedure import Observer, Procedure, unobserved
 from migration.rechecking import Comparison
 from migration.reconcile import Reconciler
+from migration.shares import Shares
 from migration.stages import PhaseRecord, Stage, backward, forward
-from migration.switch import Switch
+from migration.switch import Switch, asked
 from migration.workers import ControlWorkers
 
 WORKERS_SECONDS = 2.0
@@ -74,6 +75,7 @@ class Controller:
         self._observer = observer
         self._recheck = recheck
         self._flags = EmbeddedStore(control.engine, plan.flags.precision)
+        self._shares = Shares(control, self._flags, self._actor)
         self._workers = ControlWorkers(control)
         self._reconciler = Reconciler(control, self.resume)
 
@@ -85,7 +87,7 @@ class Controller:
     ) -> bool:
         """Install capture, also where it was lost, then backfill. Resumes; True when every row is copied."""
         record = self._record(phase)
-        if record.writer is Side.SERVICE:
+        if Side.SERVICE in record.writers:
             raise StageError(refusals.owned_by_service(record))
         if record.stage is Stage.OFF:
             self.advance(phase)
@@ -109,33 +111,43 @@ class Controller:
             return self._walk(Installation(self._control, self._replicate(phase), phase, self._actor), record)
         if move.target is Stage.LIVE:
             shares = {f"{phase}.reads": FULL, f"{phase}.writes": FULL}
-            return self._switch(record, Side.SERVICE, Stage.LIVE, shares)
+            if record.writers != (Side.SERVICE,):
+                return self._switch(record, Side.SERVICE, Stage.LIVE, shares, gated=True)
+            self._require_gates(phase, Stage.LIVE)  # every write is there already
+            return self._shift(record, Stage.LIVE, shares)
         self._require_gates(phase, move.target)
         flag = "shadow" if move.target is Stage.SHADOW else "reads"
         return self._shift(record, move.target, {f"{phase}.{flag}": FULL if flag == "shadow" else 0})
 
-    def ramp(self, phase: str, reads: str | float, writes: str | float | None = None) -> Moved:
-        """Set the share of reads that the service answers, in percent. Raises FlagError for a bad number."""
-        share = parse_percent(reads, self._plan.flags.precision)
-        if writes is not None:
-            split = parse_percent(writes, self._plan.flags.precision)
-            if refusal := refusals.split_writes(self._plan.phase(phase), split):
-                raise StageError(refusal)
-        self._record(phase)
-        with self._control.change() as change:
-            record = read_phase(change.connection, phase)
-            if record.stage is not Stage.RAMP:
-                raise StageError(refusals.not_in_ramp(record))
-            before = self._flags.get(f"{phase}.reads", within=change.connection)
-            raised = self._flags.set_share(f"{phase}.reads", share, self._actor, within=change.connection)
-            self._control.audit(
-                change.connection,
-                self._actor,
-                f"ramp {phase}",
-                {"reads": 0 if before is None else before.share},
-                {"reads": share},
+    def ramp(self, phase: str, reads: str | float | None = None, writes: str | float | None = None) -> Moved:
+        """Set the shares of reads and of routing keys' writes that are the service's, in percent.
+
+        A new share of writes takes a fenced switch, and reads change with it. Raises FlagError for a bad
+        number.
+        """
+        if reads is None and writes is None:
+            raise StageError(refusals.nothing_to_ramp(phase))
+        precision = self._plan.flags.precision
+        answered = None if reads is None else parse_percent(reads, precision)
+        written = None if writes is None else parse_percent(writes, precision)
+        if written is not None and (refusal := refusals.split_writes(self._plan.phase(phase), written)):
+            raise StageError(refusal)
+        record = self._record(phase)
+        if record.stage is not Stage.RAMP:
+            raise StageError(refusals.not_in_ramp(record))
+        now = self._shares.writes(record)
+        if written is not None and written != now:
+            shares = {} if answered is None else {f"{phase}.reads": answered}
+            return self._switch(
+                record,
+                Side.SERVICE if written == FULL else Side.MONOLITH,
+                record.stage,
+                shares | {f"{phase}.writes": written},
+                split=0 < written < FULL,
+                gated=written > now,
             )
-        return self._moved(record, record.stage, raised)
+        revision = None if answered is None else self._shares.ramp_reads(phase, answered)
+        return self._moved(record, record.stage, revision or self._control.revision())
 
     def rollback(self, phase: str) -> Moved:
         """One stage back. Reads go back to the monolith first, at once, whatever else is going on."""
@@ -144,9 +156,9 @@ class Controller:
         if move is None:
             raise StageError(refusals.no_way_back(record))
         if record.stage in {Stage.RAMP, Stage.LIVE}:
-            self._take_reads_back(phase)
+            self._shares.take_reads_back(phase)
         record = self._record(phase)
-        if record.writer is not move.writer:
+        if record.writers != (move.writer,):
             shares = {f"{phase}.reads": 0, f"{phase}.writes": 0}
             return self._switch(record, move.writer, move.target, shares)
         if move.target is Stage.OFF:
@@ -185,39 +197,38 @@ class Controller:
         """The procedure of an interrupted run, from what it journaled."""
         replicate = self._replicate(run.phase)
         if run.kind == Switch.kind:
-            return Switch(
-                self._control,
-                replicate,
-                run.phase,
-                run.actor,
-                to=Side(run.intent["to"]),
-                source=Stage(run.intent["source"]),
-                target=Stage(run.intent["target"]),
-                shares=run.intent["shares"],
-                hold_limit=run.intent["hold_limit"],
-                epoch=run.intent["epoch"],
-                precheck=_nothing,
-            )
+            return Switch.resumed(self._control, replicate, run)
         if run.kind == Completion.kind:
-            return Completion(self._control, replicate, run.phase, run.actor, precheck=_nothing)
+            return Completion(self._control, replicate, run.phase, run.actor, precheck=asked)
         move = {Installation.kind: Installation, Removal.kind: Removal}[run.kind]
         return move(self._control, replicate, run.phase, run.actor)
 
-    def _switch(self, record: PhaseRecord, to: Side, target: Stage, shares: Mapping[str, int]) -> Moved:
+    def _switch(
+        self,
+        record: PhaseRecord,
+        to: Side,
+        target: Stage,
+        shares: Mapping[str, int],
+        *,
+        split: bool = False,
+        gated: bool = False,
+    ) -> Moved:
         phase = record.name
         recheck = self._recheck
-        gated = target is Stage.LIVE
         switch = Switch(
             self._control,
             self._replicate(phase),
             phase,
             self._actor,
             to=to,
+            before=record.writers,
+            split=split,
             source=record.stage,
             target=target,
             shares=shares,
             hold_limit=self._plan.facade.timeouts.hold,
-            precheck=(lambda: self._require_gates(phase, target)) if gated else _nothing,
+            # Writes go to the service on the way to live, or not at all.
+            precheck=(lambda: self._require_gates(phase, Stage.LIVE)) if gated else asked,
             # A rollback must not be refused because rows differ: it is what one does about it (I8).
             recheck=None
             if recheck is None or not gated
@@ -256,13 +267,6 @@ class Controller:
             late = error.workers
         return Moved(record.name, record.stage, target, revision, held_seconds, late)
 
-    def _take_reads_back(self, phase: str) -> None:
-        with self._control.change() as change:
-            self._flags.set_share(f"{phase}.reads", 0, self._actor, within=change.connection)
-            self._control.audit(
-                change.connection, self._actor, f"reads of {phase} taken back", {}, {"reads": 0}
-            )
-
     def _require_gates(self, phase: str, target: Stage) -> None:
         closed = [verdict for verdict in self.verdicts(phase, target) if not verdict.open]
         if closed:
@@ -284,7 +288,3 @@ class Controller:
 def this_actor() -> str:
     """Who is at work here, as the audit log names them."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def _nothing() -> None:
-    """A rollback asks no gate, and a run that goes on has asked them."""

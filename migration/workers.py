@@ -142,10 +142,23 @@ class ControlWorkers:
 
     def live_workers(self) -> list[LiveWorker]:
         """Workers that reported within the last three seconds, by name."""
+        return [worker for worker in self._known() if worker.age_seconds < LIVE_SECONDS]
+
+    def silent_workers(self) -> list[LiveWorker]:
+        """Workers that neither report nor said that they stopped: dead perhaps, or cut off and serving."""
+        return [worker for worker in self._known() if worker.age_seconds >= LIVE_SECONDS]
+
+    def bury(self, host: str, lives: Callable[[int], bool]) -> None:
+        """Forget the silent workers of this host whose process is gone."""
+        for worker in self.silent_workers():
+            if worker.status.host == host and not lives(worker.status.pid):
+                self.retire(worker.status.worker)
+
+    def _known(self) -> list[LiveWorker]:
         with self._control.read() as connection:
             age = self._control.clock(connection) - workers.c.seen_at
-            alive = select(workers, age.label("age")).where(age < LIVE_SECONDS).order_by(workers.c.worker)
-            return [LiveWorker(_status(row), max(0.0, row.age)) for row in connection.execute(alive)]
+            known = select(workers, age.label("age")).order_by(workers.c.worker)
+            return [LiveWorker(_status(row), max(0.0, row.age)) for row in connection.execute(known)]
 
     def wait_for_revision(self, revision: int, deadline: float) -> None:
         """Return when every live worker serves ``revision`` or a later one.
@@ -154,10 +167,12 @@ class ControlWorkers:
         """
         self._wait(lambda status: status.revision >= revision, deadline, f"take up revision {revision}")
 
-    def wait_for_fence(self, phase: str, revision: int, deadline: float) -> None:
+    def wait_for_fence(self, phase: str, revision: int, deadline: float, *, silent_too: bool = False) -> None:
         """Return when every live worker holds the phase's new writes and has none in flight.
 
-        ``deadline`` is in seconds of ``time.monotonic``. Raises WorkersLate when it passes.
+        With ``silent_too`` no worker may have fallen silent either: where no guard in the database will stop
+        one that is cut off, it must not be taken for dead. ``deadline`` is in seconds of
+        ``time.monotonic``. Raises WorkersLate when it passes.
         """
 
         def fenced(status: WorkerStatus) -> bool:
@@ -167,10 +182,18 @@ class ControlWorkers:
                 and status.in_flight.get(phase, 0) == 0
             )
 
-        self._wait(fenced, deadline, f"stop the writes of phase {phase!r}")
+        self._wait(fenced, deadline, f"stop the writes of phase {phase!r}", silent_too=silent_too)
 
-    def _wait(self, reached: Callable[[WorkerStatus], bool], deadline: float, what: str) -> None:
-        while late := [w.status.worker for w in self.live_workers() if not reached(w.status)]:
+    def _wait(
+        self,
+        reached: Callable[[WorkerStatus], bool],
+        deadline: float,
+        what: str,
+        *,
+        silent_too: bool = False,
+    ) -> None:
+        look = self._known if silent_too else self.live_workers
+        while late := [w.status.worker for w in look() if not reached(w.status)]:
             if time.monotonic() >= deadline:
                 raise WorkersLate(what, late)
             time.sleep(_POLL_SECONDS)

@@ -9,14 +9,16 @@ import typer
 
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
+from flags.side import Side
 from migration.checking import check_databases, check_phase
 from migration.cli.bars import bars
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import FINDING, OK, out, print_json, print_table
 from migration.cli.session import opened
-from migration.repairing import repair_phase
+from migration.repairing import keep_side, repair_phase
 from migration.report import render_check
 from migration.soundness import SOUND, Soundness
+from migration.wiring import Wiring
 
 _SHOWN_FINDINGS = 20
 
@@ -34,6 +36,10 @@ def check(
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Plan how to mend what differs.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="With --repair: mend it, and check again.")] = False,
+    keep: Annotated[
+        Side | None,
+        typer.Option(help="While writes are split: whose row stays where both sides changed one."),
+    ] = None,
     max_deletes: Annotated[int, typer.Option(help="With --repair: delete no more rows than this.")] = 100,
     table: Annotated[str | None, typer.Option(help="This table alone, by its name on either side.")] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many findings.")] = None,
@@ -77,13 +83,10 @@ def check(
 ) -> None:
     """Compare both sides while they are written to. Exit 1 when they differ."""
     manners = Manners(share / 100, timeout)
-    if phase is not None and _typed(context, "source"):
-        raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
-    if apply and not repair:
-        raise typer.BadParameter("--apply says to carry out a --repair; give both.")
+    _require_sense(
+        phase, source if _typed(context, "source") else None, repair=repair, apply=apply, keep=keep
+    )
     if phase is None:
-        if repair:
-            raise typer.BadParameter("--repair needs a phase of a plan: it says which side follows.")
         if source is None or target is None or table is None:
             raise typer.BadParameter("Name a phase, or give --source, --target and --table.")
         with bars(json) as shown:
@@ -101,6 +104,8 @@ def check(
         _tell(table, [("target", result)], result.to_json(), export, json)
         raise typer.Exit(OK if result.clean else FINDING)
     with opened(plan) as wiring:
+        if keep is not None:
+            _keep_side(wiring, phase, keep, json=json)
         with bars(json) as shown:
             report = check_phase(
                 wiring,
@@ -130,6 +135,19 @@ def _typed(context: typer.Context, option: str) -> bool:
     return given is not None and given.name == "COMMANDLINE"
 
 
+def _require_sense(
+    phase: str | None, source: str | None, *, repair: bool, apply: bool, keep: Side | None
+) -> None:
+    if phase is not None and source is not None:
+        raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
+    if apply and not repair:
+        raise typer.BadParameter("--apply says to carry out a --repair; give both.")
+    if repair and phase is None:
+        raise typer.BadParameter("--repair needs a phase of a plan: it says which side follows.")
+    if keep is not None and phase is None:
+        raise typer.BadParameter("--keep needs a phase of a plan: only there both sides may write.")
+
+
 def _tell(
     name: str,
     results: Sequence[tuple[str, CheckResult]],
@@ -142,6 +160,12 @@ def _tell(
         print_json(document)
     else:
         _show(name, results, export, sound)
+
+
+def _keep_side(wiring: Wiring, phase: str, side: Side, *, json: bool) -> None:
+    settled = keep_side(wiring, phase, side)
+    if not json:
+        out.print(f"{len(settled)} rows that both sides changed stay as they are on the {side}.")
 
 
 def _keep(

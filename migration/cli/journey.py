@@ -30,20 +30,25 @@ def advance(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False)
 
 def ramp(
     phase: PhaseName,
-    reads: Annotated[str, typer.Option(help="Percent of the reads that the service answers.")],
+    reads: Annotated[str | None, typer.Option(help="Percent of the reads that the service answers.")] = None,
     writes: Annotated[
-        str | None, typer.Option(help="Percent of the routing keys whose writes it takes: 0 in this version.")
+        str | None, typer.Option(help="Percent of the routing keys whose writes the service takes.")
     ] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
-    """Set the shares of a phase in the stage ramp. Returns when every live worker serves them."""
+    """Set the shares of a phase in the stage ramp. Returns when every live worker serves them.
+
+    A new share of writes takes one fenced switch: clients' writes wait for a moment.
+    """
     with opened(plan) as wiring:
         moved = wiring.controller.ramp(phase, reads, writes)
         if json:
-            print_json({"reads": reads, **_document(moved)})
+            print_json({"reads": reads, "writes": writes, **_document(moved)})
             return
-        out.print(f"[bold]{phase}[/]: {reads} % of the reads go to the service (revision {moved.revision})")
+        given = (("reads", reads), ("writes", writes))
+        shares = " and ".join(f"{share} % of the {kind}" for kind, share in given if share is not None)
+        out.print(f"[bold]{phase}[/]: {shares} go to the service (revision {moved.revision}){_pause(moved)}")
         _name_late(moved)
 
 
@@ -103,9 +108,12 @@ def _report(moved: Moved, *, json: bool) -> None:
     if json:
         print_json(_document(moved))
         return
-    pause = "" if moved.held_seconds is None else f", writes waited {moved.held_seconds * 1000:.0f} ms"
-    out.print(f"[bold]{moved.phase}[/]: {moved.source} → [bold]{moved.target}[/]{pause}")
+    out.print(f"[bold]{moved.phase}[/]: {moved.source} → [bold]{moved.target}[/]{_pause(moved)}")
     _name_late(moved)
+
+
+def _pause(moved: Moved) -> str:
+    return "" if moved.held_seconds is None else f", writes waited {moved.held_seconds * 1000:.0f} ms"
 
 
 def _name_late(moved: Moved) -> None:

@@ -128,7 +128,9 @@ def _row(phase: PhaseStatus) -> tuple[str, ...]:
         verdict = "[green]clean[/]" if phase.check.clean else f"[red]{phase.check.findings} findings[/]"
         check = f"{verdict}, {phase.check_age_seconds:.0f} s ago"
     stage = f"[bold]{phase.stage}[/]" + (" [yellow](writes held)[/]" if phase.held else "")
-    writer = f"{phase.writer} (epoch {phase.epoch})"
+    share = format_percent(phase.shares["writes"])
+    writers = f"service {share} %, monolith the rest" if phase.split else phase.writer
+    writer = f"{writers} (epoch {phase.epoch})"
     reads = f"{format_percent(phase.shares['reads'])} %"
     return phase.name, stage, writer, reads, lag or "–", match, check
 

@@ -3,7 +3,7 @@
 Times are seconds since 1970 by the control database's own clock (`Control.now`), so that several hosts agree.
 """
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text, false
 
 metadata = MetaData()
 
@@ -21,6 +21,8 @@ phases = Table(
     Column("stage", Text, nullable=False),
     Column("writer", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
+    # Both sides write, each the routing keys that the flag says
+    Column("split", Boolean, nullable=False, server_default=false()),
     # The run whose fence is up
     Column("hold", Text),
     Column("stage_since", Double, nullable=False),

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from migration.demo.environment import PHASE
@@ -12,8 +13,11 @@ from migration.transitions import Controller
 from migration.wiring import Wiring
 
 
-def switch_and_die(plan: Path, move: str, number: int) -> None:
-    """Call ``advance`` or ``rollback`` as the command does, and get killed after the step. Never returns."""
+def switch_and_die(plan: Path, move: str, number: int, how: Mapping[str, int]) -> None:
+    """Call ``advance``, ``rollback`` or ``ramp`` as the command does, and get killed after the step.
+
+    Never returns. ``how`` are the move's own arguments.
+    """
 
     def observe(step: StepDone) -> None:
         if (step.kind, step.number) == (Switch.kind, number):
@@ -23,14 +27,14 @@ def switch_and_die(plan: Path, move: str, number: int) -> None:
     controller = Controller(
         wiring.plan, wiring.control, wiring.replication, recheck=wiring.recheck, observer=observe
     )
-    getattr(controller, move)(PHASE)
+    getattr(controller, move)(PHASE, **how)
 
 
-def kill_after(plan: Path, move: str, number: int) -> None:
+def kill_after(plan: Path, move: str, number: int, **how: int) -> None:
     """Let a process of its own do so; returns when it is dead."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # saves each of them the imports
-    process = context.Process(target=switch_and_die, args=(plan, move, number))
+    process = context.Process(target=switch_and_die, args=(plan, move, number, how))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL

@@ -97,6 +97,33 @@ async def test_split_writes_pin_to_the_writer_of_the_key(start: Starting, how: d
     assert (await client.get(b"/search", ANNA)).body == b"hello"
 
 
+async def test_i1_a_sticky_cookie_owns_no_write_while_writes_are_split(start: Starting) -> None:
+    facade = await start({"reads": 100, "writes": 99}, read_your_writes=frozenset({"search"}))
+    facade.service.answer = ok(b"service")
+    client = await facade.client()
+    answer = await client.post(b"/search/saved", b"x")
+    kept = b"; ".join(line.partition(b";")[0] for line in answer.values(b"set-cookie"))
+    assert answer.body == b"hello"
+    assert (await client.get(b"/search", b"Cookie: " + kept)).body == b"hello"
+    assert (await client.get(b"/search")).body == b"service"
+
+
+async def test_a_read_without_the_key_follows_the_side_that_was_written_to(start: Starting) -> None:
+    keyed = {"routing_keys": {"search": RoutingKey.parse("body:/user")}}
+    facade = await start({"reads": 0, "writes": 99}, read_your_writes=frozenset({"search"}), **keyed)
+    facade.service.answer = ok(b"service")
+    client = await facade.client()
+    for number in range(20):
+        answer = await client.post(b"/search/saved", b'{"user": "%d"}' % number)
+        [line] = [line for line in answer.values(b"set-cookie") if line.startswith(b"strangler-wrote-")]
+        told = b"Cookie: " + line.partition(b";")[0]
+        assert (await client.get(b"/search", told)).body == answer.body
+        # Nothing flows back once the writes are whole again: an old cookie must not lead anywhere.
+    assert facade.service.requests
+    await facade.serve(reads=0)
+    assert (await client.get(b"/search", told)).body == b"hello"
+
+
 async def test_a_write_that_got_no_answer_pins_too(start: Starting, how: dict[str, Any]) -> None:
     facade, client = await ramping(start, **how)
     await client.send(b"POST /search/saved HTTP/1.1\r\nHost: a\r\nX-User: anna\r\nContent-Length: 9\r\n\r\nx")

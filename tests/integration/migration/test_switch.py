@@ -294,6 +294,8 @@ def test_i7_the_next_command_ends_what_was_left_behind(world) -> None:
         journal = Journal(here.control)
         intent = {
             "to": "service",
+            "before": ["monolith"],
+            "split": False,
             "source": "ramp",
             "target": "live",
             "shares": {},

@@ -32,9 +32,14 @@ class Pair:
     """A monolith and a service with one table each, and a phase that moves it."""
 
     def __init__(
-        self, directory: Path, urls: Urls, observer: Observer = unobserved, hold: float = 30.0
+        self,
+        directory: Path,
+        urls: Urls,
+        observer: Observer = unobserved,
+        hold: float = 30.0,
+        routing_key: str | None = None,
     ) -> None:
-        self.plan = write_plan(directory, hold=hold)
+        self.plan = write_plan(directory, hold=hold, routing_key=routing_key)
         self.urls = urls
         self.engines = {side: open_engine(url) for side, url in urls.items()}
         self.control = Control.open(self.plan.control.database_url)

@@ -141,21 +141,15 @@ def test_a_closed_gate_keeps_the_stage(world) -> None:
     assert here.control.phase(PHASE).stage is Stage.SHADOW
 
 
-@pytest.mark.parametrize(
-    ("writes", "routing_key", "message"),
-    [
-        (50, None, r"no routing_key.*routing_key = \"jwt:sub\""),
-        (50, "header:X-User", "cannot be split by routing key in this version"),
-        (100, None, "strangler advance search"),
-    ],
-)
-def test_writes_move_whole(world, writes, routing_key, message) -> None:
-    here = world(routing_key=routing_key)
+def test_i1_writes_are_not_split_without_a_routing_key(world) -> None:
+    here = world()
     here.reach(Stage.RAMP)
-    with pytest.raises(StageError, match=message):
-        here.controller.ramp(PHASE, 10, writes)
+    with pytest.raises(StageError, match=r"no routing_key.*routing_key = \"jwt:sub\""):
+        here.controller.ramp(PHASE, 10, 50)
     assert shares(here)[0] == 0
     here.controller.ramp(PHASE, 10, 0)
+    with pytest.raises(StageError, match="--reads, --writes or both"):
+        here.controller.ramp(PHASE)
 
 
 @pytest.mark.parametrize("reads", ["abc", 101, "0.5", -1])

@@ -144,9 +144,19 @@ class FileReplication(Replication):
     def guarded(self, side: Side) -> bool:
         return side in self.read()["guards"]
 
+    def flows(self, to: Side) -> bool:
+        return bool(self.read()["inboxes"].get(to, {}).get("open"))
+
     def hand_over_sequences(self, to: Side) -> None:
         with self._call(f"hand_over {to}"):
             pass
+
+    def require_apart(self) -> None:
+        pass
+
+    def number(self, *, apart: bool, lock_timeout: float) -> None:
+        with self._call(f"number {'apart' if apart else 'as before'}") as state:
+            state["apart"] = apart
 
     def purge(self) -> int:
         return 0

@@ -67,3 +67,10 @@ def test_i1_writes_go_to_the_recorded_writer_whatever_the_stage(stage, writer, e
     carried = traffic(PhaseRecord("search", stage, writer, epoch, hold))
     assert (carried.writer, carried.split_writes) == (writer, False)
     assert (carried.epoch, carried.hold, carried.stage) == (epoch, hold, stage)
+
+
+def test_i1_writes_are_split_only_when_the_record_says_so() -> None:
+    record = PhaseRecord("search", Stage.RAMP, split=True)
+    assert traffic(record).split_writes
+    assert set(record.writers) == set(Side)
+    assert PhaseRecord("search", Stage.RAMP, Side.SERVICE).writers == (Side.SERVICE,)
