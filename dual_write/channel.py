@@ -1,5 +1,6 @@
 """Channels: one stream between its two databases, read and applied step by step."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -86,31 +87,33 @@ class Channel:
         view = self.view
         with self.target.reading() as there:
             seen = inboxes.read(self.target, there, self.stream.name)
-            parked = parking.read(self.target, there, self.stream.name)
+            due = parking.due(
+                self.target,
+                there,
+                self.stream.name,
+                math.inf if retry_all else time.time(),
+                limit,
+                at_once=self._mended,
+                never=view.faults,
+            )
+            any_parked = bool(due) or parking.any_parked(self.target, there, self.stream.name)
             mended = view.faults and view.outdated(
                 self.target.shapes(there, list(view.target)), of_source=False
             )
         inboxes.require_open(seen, self.stream.name)
         if mended:
             return self._look_again()
-        now = time.time()
-        due = [
-            entry
-            for entry in parked
-            if (retry_all or entry.due <= now or entry.table in self._mended)
-            and entry.table not in view.faults
-        ][:limit]
         with self.source.reading() as here:
             read = self.source.remaining if beyond_horizon else self.source.changes
             changes = read(here, self.stream.name, seen.position, limit)
-            works = gather(changes, due)
-            changed = (works or view.faults) and view.outdated(
+            every = gather(changes, due)
+            works = [work for work in every if view.fault(work.table) is None]
+            changed = (every or view.faults) and view.outdated(
                 self.source.shapes(here, list(view.source)), of_source=True
             )
-            if changed or not works:
+            if changed or not every:
                 return self._look_again() if changed else Step(0)
-            stuck = [Failure(work, error) for work in works if (error := view.fault(work.table)) is not None]
-            works = [work for work in works if view.fault(work.table) is None]
+            stuck = [Failure(work, error) for work in every if (error := view.fault(work.table)) is not None]
             rows = self._hydrate(here, works)
         position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
         with self.target.writing() as there:
@@ -121,7 +124,9 @@ class Channel:
             if view.outdated(self.target.shapes(there, list(view.target)), of_source=False):
                 return self._look_again()
             failures = self.applier.apply(there, locked.epoch, works, rows)
-            self._park(there, works, [*stuck, *failures], parked)
+            names = {(work.table, work.key) for work in every} if any_parked else set()
+            parked = parking.among(self.target, there, self.stream.name, names)
+            self._park(there, every, [*stuck, *failures], parked)
             moved = replace(locked, position=position, passed=locked.passed + len(changes))
             inboxes.write(self.target, there, self.stream.name, moved)
         if len(due) < limit:
