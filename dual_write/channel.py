@@ -1,5 +1,6 @@
 """Channels: one stream between its two databases, read and applied step by step."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -98,8 +99,7 @@ class Channel:
         while True:
             view = self.view
             if behind is None:
-                seen, parked, outdated = self._look_in(view)
-                due = self._due(view, parked, retry_all=retry_all)
+                seen, due, outdated = self._look_in(view, limit, retry_all=retry_all)
             else:
                 seen, due, outdated = replace(behind.seen, position=behind.position), [], False
             inboxes.require_open(seen, self.stream.name)
@@ -107,7 +107,7 @@ class Channel:
                 known = None if self.opposite is None else self.opposite.known(here)
                 read = self.source.remaining if beyond_horizon else self.source.changes
                 changes = read(here, self.stream.name, seen.position, limit)
-                works = gather(routed(changes, view.lanes), due[:limit])
+                works = gather(routed(changes, view.lanes), due)
                 if works or view.faults:
                     now = self.source.shapes(here, list(view.source))
                     outdated = outdated or view.outdated(now, of_source=True)
@@ -119,24 +119,23 @@ class Channel:
                 return None  # whoever writes the batch before it will look at the schema again
             self.refresh()
 
-    def _look_in(self, view: View) -> tuple[Inbox, list[Parked], bool]:
-        """The inbox, what is parked, and whether a target's table that did not fit has changed since."""
+    def _look_in(self, view: View, limit: int, *, retry_all: bool) -> tuple[Inbox, list[Parked], bool]:
+        """The inbox, what is due of what is parked, and whether a target that did not fit has changed."""
         with self.target.reading() as there:
             seen = inboxes.read(self.target, there, self.stream.name)
-            parked = parking.read(self.target, there, self.stream.name)
+            due = parking.due(
+                self.target,
+                there,
+                self.stream.name,
+                math.inf if retry_all else time.time(),
+                limit,
+                at_once=self._mended,
+                never=view.faults,
+            )
             changed = bool(view.faults) and view.outdated(
                 self.target.shapes(there, list(view.target)), of_source=False
             )
-        return seen, parked, changed
-
-    def _due(self, view: View, parked: Sequence[Parked], *, retry_all: bool) -> list[Parked]:
-        now = time.time()
-        return [
-            entry
-            for entry in parked
-            if (retry_all or entry.due <= now or entry.table in self._mended)
-            and entry.table not in view.faults
-        ]
+        return seen, due, changed
 
     def _batch(
         self,
@@ -164,7 +163,7 @@ class Channel:
             len(changes),
             after(seen.position, changes, beyond_horizon=beyond_horizon),
             full=len(changes) == limit,
-            retried_all=due <= limit,
+            retried_all=due < limit,
         )
 
     def write(self, batch: Batch) -> Step:
@@ -183,9 +182,12 @@ class Channel:
                 self.target.shapes(there, list(view.target)), of_source=False
             ):
                 return self._look_again()
-            parked = parking.read(self.target, there, name)
+            works = [*batch.works, *(failure.work for failure in batch.stuck)]
             failures = self.applier.apply(there, locked.epoch, batch.works, batch.rows, batch.known)
-            self._park(there, batch.works, [*batch.stuck, *failures], parked)
+            names = {(work.table, work.key) for work in works}
+            any_parked = parking.any_parked(self.target, there, name)
+            parked = parking.among(self.target, there, name, names) if any_parked else []
+            self._park(there, works, [*batch.stuck, *failures], parked)
             moved = replace(locked, position=batch.position, passed=locked.passed + batch.entries)
             inboxes.write(self.target, there, name, moved)
         if batch.retried_all:

@@ -1,7 +1,7 @@
 """Parked keys: changes that the target would not take, kept aside so that they hold up nobody else."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
@@ -9,6 +9,7 @@ from dual_write.rows import Session
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 60.0
+_KEYS = 10_000  # in one statement: fewer than either engine takes
 
 # PostgreSQL quotes the offending value at the end of a message.
 _VALUE = re.compile(r': ".*"?$', re.DOTALL)
@@ -52,12 +53,63 @@ def reason(error: Exception) -> str:
 
 
 def read(adapter: Adapter, session: Session, stream: str) -> list[Parked]:
+    return _select(adapter, session, "stream = ? ORDER BY seq", stream)
+
+
+def any_parked(adapter: Adapter, session: Session, stream: str) -> bool:
+    return bool(_select(adapter, session, "stream = ? LIMIT 1", stream))
+
+
+def due(
+    adapter: Adapter,
+    session: Session,
+    stream: str,
+    now: float,
+    limit: int,
+    *,
+    at_once: Collection[str],
+    never: Collection[str],
+) -> list[Parked]:
+    """The first ``limit`` keys whose time has come, or whose table is in ``at_once``; none of ``never``."""
+    return _select(
+        adapter,
+        session,
+        f"stream = ? AND (due <= ? OR tbl IN ({_marks(at_once)})) AND tbl NOT IN ({_marks(never)}) "
+        "ORDER BY seq LIMIT ?",
+        stream,
+        now,
+        *at_once,
+        *never,
+        limit,
+    )
+
+
+def among(
+    adapter: Adapter, session: Session, stream: str, names: Collection[tuple[str, str]]
+) -> list[Parked]:
+    """Those of the (table, key) ``names`` that are parked."""
+    keys = list({key for _, key in names})
+    return [
+        found
+        for start in range(0, len(keys), _KEYS)
+        for part in (keys[start : start + _KEYS],)
+        for found in _select(adapter, session, f"stream = ? AND key IN ({_marks(part)})", stream, *part)
+        if (found.table, found.key) in names
+    ]
+
+
+def _select(adapter: Adapter, session: Session, condition: str, *values: object) -> list[Parked]:
     rows = session.execute(
         f"SELECT tbl, key, seq, entries, attempts, due, error FROM {adapter.name('parked')} "
-        "WHERE stream = ? ORDER BY seq",
-        stream,
+        f"WHERE {condition}",
+        *values,
     )
     return [Parked(*row) for row in rows]
+
+
+def _marks(values: Collection[str]) -> str:
+    """Placeholders; for none, the text that no table is called."""
+    return ", ".join("?" for _ in values) or "''"
 
 
 def park(adapter: Adapter, session: Session, stream: str, parked: Sequence[Parked]) -> None:
