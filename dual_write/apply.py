@@ -159,12 +159,13 @@ class Applier:
 
     def _write(self, session: Session, epoch: int, operation: _Operation) -> None:
         carrier, writer = operation.carrier, operation.carrier.writer
-        if operation.kind == "sweep":
-            self._sweep(session, carrier)
-            return
-        deleted = operation.kind == "delete"
+        deleted = operation.kind != "upsert"
         entries = [(work.key, work.seq, deleted) for work in operation.works]
         fresh = self._target.claim(session, self._stream, carrier.flow.source, epoch, entries)
+        if operation.kind == "sweep":
+            if fresh:
+                self._sweep(session, carrier)
+            return
         chosen = [
             value for work, value in zip(operation.works, operation.values, strict=True) if work.key in fresh
         ]

@@ -78,7 +78,7 @@ class Channel:
             works = gather(changes, due)
             if not works:
                 return Step(0)
-            rows = self._hydrate(here, carriers, works)
+            rows = self.hydrate(here, carriers, works)
         position = _after(seen.position, changes, beyond_horizon=beyond_horizon)
         with self.target.writing() as there:
             locked = inboxes.read(self.target, there, self.stream.name, lock=True)
@@ -86,7 +86,7 @@ class Channel:
             if locked.position != seen.position:
                 return Step(0, raced=True)
             failures = self.applier.apply(there, locked.epoch, works, rows)
-            self._park(there, works, failures, parked)
+            self.park(there, works, failures, parked)
             moved = replace(locked, position=position, passed=locked.passed + len(changes))
             inboxes.write(self.target, there, self.stream.name, moved)
         return Step(len(changes))
@@ -135,9 +135,10 @@ class Channel:
                 after = keys[-1]
         swept.writer.sweep(session)
 
-    def _hydrate(
+    def hydrate(
         self, session: Session, carriers: Mapping[str, Carrier], works: Sequence[Work]
     ) -> dict[tuple[str, str], Row]:
+        """The rows as they are now, by table and key. Raises SchemaError for a table that is not carried."""
         keys: dict[str, list[str]] = {}
         for work in works:
             if work.table not in carriers:
@@ -154,9 +155,10 @@ class Channel:
             for key, row in carriers[table].reader.rows(session, wanted).items()
         }
 
-    def _park(
+    def park(
         self, session: Session, works: Sequence[Work], failures: Sequence[Failure], parked: Sequence[Parked]
     ) -> None:
+        """Put aside what failed, take out of ``parked`` what did not; the caller has locked the inbox."""
         before = {(entry.table, entry.key): entry for entry in parked}
         failed = {(failure.work.table, failure.work.key) for failure in failures}
         now = time.time()

@@ -35,3 +35,11 @@ class CheckFailed(DataError):  # noqa: N818 - it says what happened to the check
 
 class RepairRefused(DataError):  # noqa: N818 - as CheckFailed
     """A repair that would do more than was allowed."""
+
+
+class BrokerError(DataError):
+    """A message broker that does not answer or refuses; nothing is lost, it stays in the change log."""
+
+
+class MessagesLost(BrokerError):  # noqa: N818 - it says what happened
+    """Messages that were not consumed yet are no longer in the broker; they have to be sent anew."""

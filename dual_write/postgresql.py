@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture
+from dual_write import kafka_inbox, postgresql_capture
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -31,6 +31,7 @@ _BOOKKEEPING = {
     "PRIMARY KEY (stream, tbl, key)",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
+    "kafka": kafka_inbox.DEFINITION,
 }
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)",

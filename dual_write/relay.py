@@ -28,8 +28,15 @@ class Relay:
     ``trouble`` is the last error while the relay waits for a database to come back, None when all is well.
     """
 
-    def __init__(self, replication: Replication, directions: Callable[[], Sequence[Side]]) -> None:
+    def __init__(
+        self,
+        replication: Replication,
+        directions: Callable[[], Sequence[Side]],
+        step: Callable[[Side], int] | None = None,
+    ) -> None:
+        """``step`` carries one batch by another transport, with the results of ``Replication.step``."""
         self._replication = replication
+        self._step = step or replication.step
         self._directions = directions
         self._pause = _FIRST_PAUSE_SECONDS
         self._purged = time.monotonic()
@@ -54,7 +61,7 @@ class Relay:
         passed = 0
         for to in self._directions():
             try:
-                passed += self._replication.step(to)
+                passed += self._step(to)
             except FencedError:
                 continue  # closed meanwhile: the next turn asks again which way to go
         if time.monotonic() - self._purged > _PURGE_SECONDS:

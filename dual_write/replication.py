@@ -7,6 +7,7 @@ from functools import partial
 from dual_write import inbox as inboxes
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
+from dual_write.apply import WHOLE_TABLE
 from dual_write.backfill import Backfill, BackfillProgress
 from dual_write.channel import Channel
 from dual_write.databases import adapter
@@ -86,7 +87,7 @@ class Replication:
         with adapter.writing() as session:
             for channel in self._channels:
                 adapter.forget(session, channel.stream.name)
-                for table in ("stream", "inbox", "version", "parked", "backfill"):
+                for table in ("stream", "inbox", "version", "parked", "backfill", "kafka"):
                     session.execute(
                         f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
                     )
@@ -168,7 +169,7 @@ class Replication:
             with channel.target.reading() as session:
                 rows = session.execute(
                     f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
-                    "ORDER BY epoch DESC, seq DESC LIMIT ?",
+                    f"AND key <> '{WHOLE_TABLE}' ORDER BY epoch DESC, seq DESC LIMIT ?",
                     channel.stream.name,
                     flow.source,
                     limit,
@@ -257,6 +258,10 @@ class Replication:
             if not channel.stream.follow
             for table in channel.stream.captured()
         ]
+
+    def channels(self, to: Side) -> Sequence[Channel]:
+        """The streams that end on ``to``, for another transport than ``step`` to carry."""
+        return self._towards(to)
 
     def _towards(self, to: Side) -> list[Channel]:
         return [channel for channel in self._channels if channel.stream.to is to]

@@ -7,7 +7,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from dual_write import keys, sqlite_capture
+from dual_write import kafka_inbox, keys, sqlite_capture
 from dual_write.adapter import Adapter, Captured, Change, Ownership, Position
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
@@ -30,6 +30,7 @@ _BOOKKEEPING = {
     "PRIMARY KEY (stream, tbl, key)",
     "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
     "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
+    "kafka": kafka_inbox.DEFINITION,
 }
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS strangler_change_stream ON strangler_change (stream, id)",
