@@ -7,7 +7,7 @@ from dual_write import inbox as inboxes
 from dual_write import kafka_inbox, parking
 from dual_write.apply import WHOLE_TABLE, Work
 from dual_write.channel import Channel
-from dual_write.kafka_broker import Record
+from dual_write.kafka_clients import Record
 from dual_write.kafka_message import Kind, Message, Watermark, decode
 from dual_write.rows import Row, Session
 

@@ -124,8 +124,8 @@ def decode(value: bytes | None) -> Message | Watermark | None:
 def _message(fields: dict[str, Any]) -> Message | Watermark:
     origin = Origin(str(fields["stream"]), str(fields["session"]), int(fields["epoch"]))
     if fields["type"] == "watermark":
-        place = (int(fields[name]) for name in ("floor", "xid", "id", "passed"))
-        return Watermark(origin, *place, str(fields["sent_at"]))
+        floor, xid, number, passed = (int(fields[name]) for name in ("floor", "xid", "id", "passed"))
+        return Watermark(origin, floor, xid, number, passed, str(fields["sent_at"]))
     kind = Kind(fields["type"])
     row = fields["row"] if kind is Kind.UPSERT else None
     return Message(

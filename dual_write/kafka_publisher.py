@@ -14,7 +14,8 @@ from dual_write.apply import WHOLE_TABLE, Work, gather
 from dual_write.channel import Channel
 from dual_write.errors import DataError
 from dual_write.inbox import Inbox
-from dual_write.kafka_broker import Brokers, Producer, Topic
+from dual_write.kafka_broker import Brokers, Topic
+from dual_write.kafka_clients import Producer
 from dual_write.kafka_message import (
     WATERMARK_KEY,
     Kind,

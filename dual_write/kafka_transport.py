@@ -14,7 +14,8 @@ from dual_write import kafka_inbox, parking
 from dual_write.channel import Channel
 from dual_write.errors import BrokerError, FencedError, MessagesLost, SchemaError
 from dual_write.inbox import Inbox
-from dual_write.kafka_broker import Brokers, Consumer, Topic, topic
+from dual_write.kafka_broker import Brokers, Topic, topic
+from dual_write.kafka_clients import Consumer
 from dual_write.kafka_consumer import Batch, Inlet
 from dual_write.kafka_inbox import Place
 from dual_write.kafka_publisher import Publisher
@@ -119,7 +120,7 @@ class Link:
 
     def _place(self, partition: int) -> int | None:
         place = self._places.get(partition)
-        return place and place.next_offset
+        return place.next_offset if place is not None else None
 
     def _fits(self, at: Topic) -> bool:
         """Whether the offsets in the target are those of this topic."""

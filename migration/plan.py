@@ -14,6 +14,7 @@ from facade.routes import RouteTable
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
+from migration.plan_kafka import Kafka
 from migration.plan_lines import Place
 from migration.plan_sections import (
     ColumnRule,
@@ -37,6 +38,7 @@ __all__ = [
     "Facade",
     "Flags",
     "Gates",
+    "Kafka",
     "Monolith",
     "Phase",
     "Plan",
@@ -64,6 +66,7 @@ class Plan(BaseSettings):
     control: Control = Control()
     facade: Facade = Facade()
     flags: Flags = Flags()
+    kafka: Kafka | None = None
     phases: tuple[Phase, ...] = ()
 
     _file: Path = PrivateAttr(default=Path("strangler.toml"))

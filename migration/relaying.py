@@ -62,9 +62,9 @@ class PhaseRelay:
 
     def _carry(self) -> None:
         while (replication := self._connected()) is not None:
-            relay = Relay(replication, partial(self._directions, replication))
             try:
-                relay.run(self._ending)
+                with self._wiring.carrying(replication) as step:
+                    Relay(replication, partial(self._directions, replication), step).run(self._ending)
             except Exception:  # noqa: BLE001 - a relay that stops without a word is worse than one that tries on
                 _log.exception("phase %s: the relay failed, and starts anew", self._phase)
                 self._ending.wait(OUTAGE_SECONDS)

@@ -1,6 +1,6 @@
 """The one place where a plan becomes objects. Nothing connects before it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +8,12 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dual_write.database import open_engine
+from dual_write.kafka_transport import KafkaTransport
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration import plan_secrets
 from migration.control import Control
 from migration.doctor_databases import reach
 from migration.plan import Phase, Plan
@@ -65,6 +67,22 @@ class Wiring:
             yield replication
         finally:
             replication.dispose()
+
+    @contextmanager
+    def carrying(self, replication: Replication) -> Iterator[Callable[[Side], int]]:
+        """The step of a relay: by way of Kafka when the plan says so, else from database to database.
+
+        Raises MigrationError when the password's file cannot be read.
+        """
+        if self.plan.kafka is None:
+            yield replication.step
+            return
+        password = plan_secrets.kafka_password(self.plan.kafka, self.plan.directory)
+        transport = KafkaTransport(replication, self.plan.kafka.brokers(self.plan.directory, password))
+        try:
+            yield transport.step
+        finally:
+            transport.close()
 
     @contextmanager
     def engines(self, phase: str, to: Side) -> Iterator[tuple[Engine, Engine]]:
