@@ -70,12 +70,11 @@ def translated(where: str, prefix: str, user: str | None) -> Iterator[None]:
 def _told(error: Exception, prefix: str, user: str | None) -> tuple[str, str]:
     """What the brokers do, and what to do about it."""
     if isinstance(error, _NOT_LET_IN):
-        told = f"does not let user {user!r} in", "correct `user`, `mechanism` or the password under [kafka]"
+        told = f"does not let user {user!r} in", "correct `sasl_user`, `sasl_mechanism` or the password"
     elif isinstance(error, kafka_errors.AuthorizationError):
         told = (
             "does not allow it",
-            "let the user read, write and describe topics, groups and transactional ids that begin with "
-            f"{prefix!r}",
+            f"let it read, write and describe topics, groups and transactional ids named {prefix}*",
         )
     elif isinstance(error, _TOO_LARGE):
         told = "finds a message too large", "raise the topic's max.message.bytes"
@@ -87,8 +86,7 @@ def _told(error: Exception, prefix: str, user: str | None) -> tuple[str, str]:
         # A broker that refuses a password hangs up before the library has read why.
         told = (
             f"does not answer, or does not let user {user!r} in",
-            "check that it runs, and `bootstrap`, `protocol`, `mechanism`, `user` and the password under "
-            "[kafka]",
+            "check that it runs, and `bootstrap`, `protocol`, `sasl_*` and the password under [kafka]",
         )
     return told
 

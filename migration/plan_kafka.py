@@ -34,24 +34,24 @@ class Kafka(Section):
     partitions: int = Field(default=4, ge=1, le=1000)
     replication: int | None = Field(default=None, ge=1, le=100)
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    user: Name | None = None
-    password: SecretStr | None = Field(default=None, exclude=True)
-    password_file: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_user: Name | None = None
+    sasl_password: SecretStr | None = Field(default=None, exclude=True)
+    sasl_password_file: Path | None = None
     ca: Path | None = None
 
     @model_validator(mode="after")
     def _login(self) -> Self:
         with_login = self.protocol.startswith("SASL_")
-        if with_login != (self.mechanism is not None) or with_login != (self.user is not None):
+        if with_login != (self.sasl_mechanism is not None) or with_login != (self.sasl_user is not None):
             raise ValueError(
-                f'`protocol` is "{self.protocol}". "SASL_SSL" and "SASL_PLAINTEXT" go with a `mechanism`, a '
-                "`user` and a password; the others with none of them."
+                f'`protocol` is "{self.protocol}". "SASL_SSL" and "SASL_PLAINTEXT" go with '
+                "`sasl_mechanism`, `sasl_user` and a password; the others with none of them."
             )
-        if with_login and self.password is None and self.password_file is None:
+        if with_login and self.sasl_password is None and self.sasl_password_file is None:
             raise ValueError(
-                f"user {self.user!r} has no password. Give one in the environment as "
-                "STRANGLER_KAFKA__PASSWORD, or name a file in `password_file`."
+                f"user {self.sasl_user!r} has no password. Give one in the environment as "
+                "STRANGLER_KAFKA__SASL_PASSWORD, or name a file in `sasl_password_file`."
             )
         return self
 
@@ -63,8 +63,8 @@ class Kafka(Section):
             partitions=self.partitions,
             replication=self.replication,
             protocol=self.protocol,
-            mechanism=self.mechanism,
-            user=self.user,
+            mechanism=self.sasl_mechanism,
+            user=self.sasl_user,
             password=password,
             ca=None if self.ca is None else str(directory / self.ca),
         )

@@ -38,10 +38,10 @@ def secret(section: Secret, directory: Path) -> str:
 
 
 def kafka_password(section: Kafka, directory: Path) -> str | None:
-    """The password for the brokers, if they ask for one. Raises MigrationError when its file cannot be read."""
-    if section.password is not None:
-        return section.password.get_secret_value()
-    return None if section.password_file is None else _read(directory / section.password_file)
+    """The password for the brokers, None without SASL. Raises MigrationError when a file cannot be read."""
+    if section.sasl_password is not None:
+        return section.sasl_password.get_secret_value()
+    return None if section.sasl_password_file is None else _read(directory / section.sasl_password_file)
 
 
 def admin_token(facade: Facade, directory: Path) -> str:
