@@ -1,6 +1,6 @@
 """Which Kafka, how to speak to it, and the topics there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.net.compat import KafkaNetClient
 
 from dual_write.errors import BrokerError
 from dual_write.kafka_failure import translated
@@ -60,6 +61,22 @@ class Brokers:
             }
         return given | ({"ssl_cafile": self.ca} if self.ca is not None else {})
 
+    def connected(self, make: Callable[..., Any], **more: Any) -> Any:
+        """One of the library's clients. When it cannot connect, what it began is ended, which the library
+        leaves running."""
+        begun: list[KafkaNetClient] = []
+
+        def client(*args: Any, **options: Any) -> KafkaNetClient:
+            begun.append(KafkaNetClient(*args, **options))
+            return begun[-1]
+
+        try:
+            return make(**self.options(), **more, kafka_client=client)
+        except BaseException:
+            for each in begun:
+                each.close()
+            raise
+
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Raises BrokerError for what Kafka's library raises inside."""
@@ -79,7 +96,7 @@ class Topic:
 
 def topic(brokers: Brokers, name: str) -> Topic:
     """The topic, made with the configured partitions and replication when there is none yet."""
-    with brokers.translated(), _closing(KafkaAdminClient(**brokers.options())) as admin:
+    with brokers.translated(), _closing(brokers.connected(KafkaAdminClient)) as admin:
         [found] = admin.describe_topics([name])
         if found["error_code"] == _UNKNOWN_TOPIC:
             _create(brokers, admin, name)

@@ -31,8 +31,8 @@ class Producer:
         self._brokers = brokers
         self._topic = topic_
         with brokers.translated():
-            self._client = KafkaProducer(
-                **brokers.options(),
+            self._client = brokers.connected(
+                KafkaProducer,
                 transactional_id=name,
                 transaction_timeout_ms=_TRANSACTION_MS,
                 delivery_timeout_ms=2 * REQUEST_MS,
@@ -85,8 +85,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
         self._place = place
         self.next: dict[int, int] = {}
         with brokers.translated():
-            self._client = KafkaConsumer(
-                **brokers.options(),
+            self._client = brokers.connected(
+                KafkaConsumer,
                 group_id=group,
                 isolation_level="read_committed",
                 auto_offset_reset="none",

@@ -41,6 +41,7 @@ _SETTINGS = {
     ),
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
@@ -65,6 +66,11 @@ class KafkaServer:
         self._process: Process | None = None
         if start is not None:
             self.start()
+
+    @property
+    def session_ms(self) -> int:
+        """How soon the broker may take a member of a group for dead: brokers are not so quick by default."""
+        return 6_000 if self._sasl is None else 1_500
 
     @property
     def sasl(self) -> str:

@@ -1,5 +1,6 @@
 """A phase whose changes travel through a topic of its own, and hands on that topic."""
 
+import gc
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from tests.integration.dual_write.conftest import Pair
 from tests.servers.kafka import KafkaServer
 
 PARTITIONS = 3
+LEAK = "ignore:unclosed <socket.socket:ResourceWarning"
+"""The library does not close the socket of a connection that was refused, and leaves it to the collector."""
 SECONDS = 40.0
 
 
@@ -110,3 +113,4 @@ def links(server: KafkaServer, pair: Pair) -> Iterator[Links]:
     yield made
     for transport in made.made:
         transport.close()
+    gc.collect()

@@ -1,5 +1,6 @@
 """Changes by way of a real broker, and all that can happen to messages there."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,11 +13,12 @@ from dual_write.kafka_transport import KafkaTransport
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
-from tests.integration.dual_write.kafka_links import PARTITIONS, Links, carry
+from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry
 from tests.servers.kafka import PASSWORD, USER, KafkaServer
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)"
 MAPPING = mapped("t", ("id",), "n")
+pytestmark = pytest.mark.filterwarnings(LEAK)
 
 
 @pytest.fixture
@@ -335,9 +337,11 @@ def test_a_broker_that_cannot_be_used_is_named_without_the_password(
     }
     used = replace(links.brokers, **{**right, **change})
     transport = links.transport(MAPPING, brokers=used)
+    threads = threading.active_count()
     with pytest.raises(BrokerError, match=said) as caught:
         transport.step(Side.SERVICE)
     assert "[kafka]" in str(caught.value) or "sasl_user" in str(caught.value)
+    assert threading.active_count() == threads
     for secret in (PASSWORD, "wrong"):
         assert secret not in f"{caught.value}{caught.value.__cause__}{used}"
 
