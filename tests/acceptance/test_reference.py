@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_gateway import Health, Override, Pair, RateLimit, ServerTls, Tokens
+from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     ColumnRule,
     Control,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[facade.tls]": Pair,
     "[monolith.tls], [phases.service.tls]": ServerTls,
     "[flags]": Flags,
+    "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,
     "phases.routes": Route,
