@@ -116,8 +116,10 @@ def relay(
 ) -> None:
     """Run one relay for each phase, and the reconciler, until ``ending`` is set.
 
-    Raises ControlError when the control database cannot be opened.
+    Raises ControlError when the control database cannot be opened, and MigrationError when a secret cannot
+    be read.
     """
+    wiring.brokers()
     wiring.control.revision()
     threads = [thread for phase in phases for thread in PhaseRelay(wiring, phase, ending).threads()]
     threads.append(threading.Thread(target=reconcile, args=(wiring, ending), name="reconciler"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dual_write.database import open_engine
+from dual_write.kafka_broker import Brokers
 from dual_write.kafka_transport import KafkaTransport
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
@@ -68,17 +69,25 @@ class Wiring:
         finally:
             replication.dispose()
 
+    def brokers(self) -> Brokers | None:
+        """Kafka, when the plan wants it. Raises MigrationError when the password's file cannot be read."""
+        section = self.plan.kafka
+        if section is None:
+            return None
+        password = plan_secrets.kafka_password(section, self.plan.directory)
+        return section.brokers(self.plan.directory, password)
+
     @contextmanager
     def carrying(self, replication: Replication) -> Iterator[Callable[[Side], int]]:
         """The step of a relay: by way of Kafka when the plan says so, else from database to database.
 
-        Raises MigrationError when the password's file cannot be read.
+        Raises MigrationError as ``brokers``.
         """
-        if self.plan.kafka is None:
+        brokers = self.brokers()
+        if brokers is None:
             yield replication.step
             return
-        password = plan_secrets.kafka_password(self.plan.kafka, self.plan.directory)
-        transport = KafkaTransport(replication, self.plan.kafka.brokers(self.plan.directory, password))
+        transport = KafkaTransport(replication, brokers)
         try:
             yield transport.step
         finally:
