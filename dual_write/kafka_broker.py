@@ -94,6 +94,12 @@ class Topic:
     limit: int
 
 
+def reach(brokers: Brokers) -> int:
+    """How many brokers answer. Raises BrokerError when none does."""
+    with brokers.translated(), _closing(brokers.connected(KafkaAdminClient)) as admin:
+        return len(admin.describe_cluster()["brokers"])
+
+
 def topic(brokers: Brokers, name: str) -> Topic:
     """The topic, made with the configured partitions and replication when there is none yet."""
     with brokers.translated(), _closing(brokers.connected(KafkaAdminClient)) as admin:

@@ -11,6 +11,7 @@ import httpx
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from dual_write import kafka_broker
 from dual_write.database import open_engine
 from dual_write.errors import DataError
 from dual_write.mapping import TableMapping
@@ -18,6 +19,7 @@ from dual_write.resolve import resolve
 from flags.side import Side
 from migration import doctor_databases
 from migration.doctor_databases import Fact
+from migration.errors import MigrationError
 from migration.plan import Phase, Plan, Table
 
 
@@ -47,6 +49,8 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
     chosen = plan.phases if phases is None else tuple(plan.phase(name) for name in phases)
     found = [_upstream("monolith", url, plan) for url in plan.monolith.urls]
     found.append(_control(plan))
+    if plan.kafka is not None:
+        found.append(_kafka(plan))
     with _opened(plan.monolith.database_url, "monolith", found) as monolith:
         for phase in chosen:
             found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
@@ -70,6 +74,16 @@ def _upstream(subject: str, url: str, plan: Plan) -> Diagnosis:
             f"{url} does not answer: {reason}.",
             f"Start it, or correct `url` in the plan's section of the {subject.rpartition(' ')[2]}.",
         )
+
+
+def _kafka(plan: Plan) -> Diagnosis:
+    try:
+        brokers = plan.brokers()
+        assert brokers is not None  # noqa: S101 - asked for only when the plan has the section
+        number = kafka_broker.reach(brokers)
+    except (DataError, MigrationError) as error:
+        return Diagnosis(Level.FAIL, "Kafka", f"{error}.", "Or take [kafka] out of the plan.")
+    return Diagnosis(Level.OK, "Kafka", f"{number} brokers answer")
 
 
 def _control(plan: Plan) -> Diagnosis:

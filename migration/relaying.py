@@ -119,7 +119,7 @@ def relay(
     Raises ControlError when the control database cannot be opened, and MigrationError when a secret cannot
     be read.
     """
-    wiring.brokers()
+    wiring.plan.brokers()
     wiring.control.revision()
     threads = [thread for phase in phases for thread in PhaseRelay(wiring, phase, ending).threads()]
     threads.append(threading.Thread(target=reconcile, args=(wiring, ending), name="reconciler"))

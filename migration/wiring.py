@@ -8,13 +8,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dual_write.database import open_engine
-from dual_write.kafka_broker import Brokers
 from dual_write.kafka_transport import KafkaTransport
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
 from flags.side import Side
 from flags.store import EmbeddedStore
-from migration import plan_secrets
 from migration.control import Control
 from migration.doctor_databases import reach
 from migration.plan import Phase, Plan
@@ -69,21 +67,13 @@ class Wiring:
         finally:
             replication.dispose()
 
-    def brokers(self) -> Brokers | None:
-        """Kafka, when the plan wants it. Raises MigrationError when the password's file cannot be read."""
-        section = self.plan.kafka
-        if section is None:
-            return None
-        password = plan_secrets.kafka_password(section, self.plan.directory)
-        return section.brokers(self.plan.directory, password)
-
     @contextmanager
     def carrying(self, replication: Replication) -> Iterator[Callable[[Side], int]]:
         """The step of a relay: by way of Kafka when the plan says so, else from database to database.
 
-        Raises MigrationError as ``brokers``.
+        Raises MigrationError when the password for Kafka cannot be read.
         """
-        brokers = self.brokers()
+        brokers = self.plan.brokers()
         if brokers is None:
             yield replication.step
             return

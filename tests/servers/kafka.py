@@ -166,14 +166,14 @@ def _from_jars() -> Iterator[KafkaServer]:
             str(file),
         ]
         with Process(formatting, home / "format.log") as process:
-            if process.wait(60) != 0:
+            if process.wait(120) != 0:
                 raise ProcessError(f"the broker's directory could not be made:\n{process.output()}")
 
         def start() -> Process:
             broker = Process([*run, "kafka.Kafka", str(file)], home / "kafka.log")
             try:
                 for name in ("PLAINTEXT", "SASL"):
-                    broker.wait_for_port(ports[name], 60)
+                    broker.wait_for_port(ports[name], 120)
             except ProcessError:
                 broker.kill()
                 raise
