@@ -13,6 +13,7 @@ _SESSION_MS = 6_000  # the least that brokers allow by default: so long a dead r
 _TRANSACTION_MS = 10_000
 _BATCH_BYTES = 1 << 17
 _LINGER_MS = 5
+_FETCH_BYTES = 1 << 23
 _CLOSE_SECONDS = 2.0
 
 
@@ -91,6 +92,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
                 isolation_level="read_committed",
                 auto_offset_reset="none",
                 enable_auto_commit=False,
+                fetch_max_bytes=_FETCH_BYTES,
                 allow_auto_create_topics=False,
                 session_timeout_ms=_SESSION_MS,
                 heartbeat_interval_ms=_SESSION_MS // 4,

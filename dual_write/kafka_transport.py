@@ -72,6 +72,7 @@ class Link:
         self._topic: Topic | None = None
         self._consumer: Consumer | None = None
         self._publisher: Publisher | None = None
+        self._lost = False
 
     def step(self, limit: int) -> int:
         """Raises FencedError when the stream is closed, BrokerError and SchemaError."""
@@ -82,8 +83,9 @@ class Link:
             return done + self._consume(consumer, limit)
         except MessagesLost as error:
             _log.warning("%s: %s; what was not applied is sent anew", self._channel.stream.name, error)
-            self._renew()
-            return 1
+            self.close()
+            self._lost = True
+            return 0
         except (BrokerError, FencedError):
             self.close()
             raise
@@ -109,13 +111,16 @@ class Link:
         return inbox
 
     def _connected(self) -> tuple[Consumer, Topic]:
+        if self._topic is not None and not self._fits(self._topic):
+            self.close()  # another relay has found the topic changed, and may be right
         if self._consumer is None or self._topic is None:
             self._channel.target.create_bookkeeping()  # it may be older than this transport
             self._topic = topic(self._brokers, topic_name(self._brokers, self._channel.stream))
             self._consumer = Consumer(self._brokers, self._topic, self._topic.name, self._place)
             self._look()
-        if not self._fits(self._topic):
-            self._renew()
+            if self._lost or not self._fits(self._topic):
+                self._renew(self._consumer, self._topic)
+                self._lost = False
         return self._consumer, self._topic
 
     def _place(self, partition: int) -> int | None:
@@ -128,14 +133,11 @@ class Link:
             place.topic == at.id for place in self._places.values()
         )
 
-    def _renew(self) -> None:
+    def _renew(self, consumer: Consumer, at: Topic) -> None:
         """Begin a session at the topic's end, unless another relay has begun one meanwhile.
 
         What was sent before and not applied counts no more: the publisher goes back to where the inbox is.
         """
-        consumer, at = self._consumer, self._topic
-        assert consumer is not None  # noqa: S101 - only called by a step that has connected
-        assert at is not None  # noqa: S101 - as above
         target, name = self._channel.target, self._channel.stream.name
         ends, session = consumer.ends(), uuid.uuid4().hex
         with target.writing() as there:
@@ -145,8 +147,6 @@ class Link:
                 begun = {part: Place(session, at.id, ends[part]) for part in range(at.partitions)}
                 kafka_inbox.write(target, there, name, begun)
         self._look()
-        for part, place in self._places.items():
-            consumer.go_to(part, place.next_offset)
 
     def _publish(self, inbox: Inbox, at: Topic, limit: int) -> int:
         if self._publisher is None:

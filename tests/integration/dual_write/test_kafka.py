@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from kafka import TopicPartition
 
+from dual_write import kafka_broker
 from dual_write.errors import BrokerError, FencedError, SchemaError
 from dual_write.kafka_message import Kind, Message, Watermark, decode, encode, message_key
 from dual_write.kafka_transport import KafkaTransport
@@ -284,6 +285,26 @@ def test_i2_messages_that_expired_before_they_were_consumed_are_sent_anew(
     assert "sent anew" in caplog.text
 
 
+def test_i2_partitions_are_added_while_changes_travel(links: Links) -> None:
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    running, started = links.transport(MAPPING), links.transport(MAPPING)
+    pair.monolith.run(*(f"INSERT INTO t VALUES ({number}, 'a')" for number in range(20)))
+    carry(replication, running)
+    with links.admin() as admin:
+        admin.create_partitions({links.topic: PARTITIONS + 2})
+    pair.monolith.run("UPDATE t SET n = 'b'")
+    # The one that starts sees the new partitions; the other learns of them by what the target says.
+    carry(replication, started, running)
+    pair.assert_equal("t")
+    pair.monolith.run("UPDATE t SET n = 'c'")
+    carry(replication, started, running)
+    pair.assert_equal("t")
+    assert len(pair.service.query("SELECT part FROM strangler_kafka")) == PARTITIONS + 2
+    accounts = replication.accounts(Side.SERVICE)
+    assert accounts.captured == accounts.applied == 60
+
+
 def test_i2_what_an_earlier_life_of_the_phase_left_in_the_topic_is_passed_over(links: Links) -> None:
     pair = links.pair
     first = pair.started(MAPPING)
@@ -325,8 +346,9 @@ def test_foreign_messages_are_passed_over_and_newer_ones_are_not(links: Links) -
     ],
 )
 def test_a_broker_that_cannot_be_used_is_named_without_the_password(
-    links: Links, change: dict[str, str], said: str
+    links: Links, change: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kafka_broker, "BLOCK_MS", 2_000)
     links.pair.started(MAPPING)
     right = {
         "bootstrap": (links.server.sasl,),
