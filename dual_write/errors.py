@@ -41,5 +41,9 @@ class BrokerError(DataError):
     """A message broker that does not answer or refuses; nothing is lost, it stays in the change log."""
 
 
+class ShutOut(BrokerError):  # noqa: N818 - as MessagesLost
+    """Another publisher of the same stream has taken over."""
+
+
 class MessagesLost(BrokerError):  # noqa: N818 - it says what happened
     """Messages that were not consumed yet are no longer in the broker; they have to be sent anew."""

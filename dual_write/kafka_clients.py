@@ -6,8 +6,8 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 
+from dual_write.errors import ShutOut
 from dual_write.kafka_broker import BLOCK_MS, REQUEST_MS, Brokers, Topic
-from dual_write.kafka_failure import SHUT_OUT
 
 _SESSION_MS = 6_000  # the least that brokers allow by default: so long a dead relay's share waits
 _TRANSACTION_MS = 10_000
@@ -64,7 +64,7 @@ class Producer:
                     key, value = everywhere
                     self._client.send(self._topic.name, value=value, key=key, partition=partition)
                 self._client.commit_transaction()
-        except SHUT_OUT:
+        except ShutOut:
             return False
         return True
 

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 
 from kafka import errors as kafka_errors
 
-from dual_write.errors import BrokerError, MessagesLost
+from dual_write.errors import BrokerError, MessagesLost, ShutOut
 
-SHUT_OUT = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
-"""Another producer of the same name has taken over."""
+_SHUT_OUT = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
 _NOT_LET_IN = (
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
@@ -48,15 +47,17 @@ _connecting.addFilter(_reason)
 
 @contextmanager
 def translated(where: str, prefix: str, user: str | None) -> Iterator[None]:
-    """Raises BrokerError for what the library raises inside, except SHUT_OUT.
+    """Raises BrokerError, or a kind of it, for what the library raises inside.
 
     ``where`` names the brokers, ``prefix`` what the user must have rights on; ``user`` is None without SASL.
     """
     _reason.last = None
     try:
         yield
-    except SHUT_OUT:
-        raise
+    except _SHUT_OUT as error:
+        raise ShutOut(
+            f"another relay publishes to Kafka at {where} now; this one goes on consuming"
+        ) from error
     except _LOST as error:
         raise MessagesLost(f"Kafka at {where} no longer has the messages that come next") from error
     except kafka_errors.KafkaError as error:

@@ -106,7 +106,8 @@ def test_i3_a_delete_followed_by_an_update_from_before(links: Links) -> None:
     assert links.pair.rows(Side.SERVICE, "t") == []
 
 
-def test_i3_a_truncation_outlives_rows_from_before_it(postgresql_links: Links) -> None:
+@pytest.mark.parametrize("directly", [False, True])
+def test_i3_a_truncation_outlives_rows_from_before_it(postgresql_links: Links, directly: bool) -> None:
     pair = postgresql_links.pair
     replication = pair.started(MAPPING)
     transport = postgresql_links.transport(MAPPING)
@@ -122,10 +123,13 @@ def test_i3_a_truncation_outlives_rows_from_before_it(postgresql_links: Links) -
     ]
     assert late
     pair.monolith.run("TRUNCATE t", "INSERT INTO t VALUES (3, 'new')")
+    if directly:
+        settle(replication)
     carry(replication, transport)
     postgresql_links.produce(*late, *before)
     carry(replication, transport, until=postgresql_links.consumed)
     assert pair.rows(Side.SERVICE, "t") == pair.rows(Side.MONOLITH, "t") == [(3, "new")]
+    assert replication.changed_last(Side.SERVICE, MAPPING.towards(Side.SERVICE), 1) == [(3,)]
 
 
 def test_i4_both_directions_flow_without_an_echo(links: Links) -> None:
