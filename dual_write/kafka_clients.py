@@ -1,5 +1,6 @@
 """Kafka's producer and consumer, with what this package needs of them."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ _BATCH_BYTES = 1 << 17
 _LINGER_MS = 5
 _FETCH_BYTES = 1 << 23
 _CLOSE_SECONDS = 2.0
+_JOINING_SECONDS = 3.0
+_JOINING_POLL_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
     """A member of the stream's group. ``place`` says where to go on in a partition, None when it is unknown.
 
     ``next`` holds, for each partition that this member has now, the offset behind what it has handed over.
+    ``joined`` is False while the group divides the partitions anew.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
         self._topic = topic_
         self._place = place
         self.next: dict[int, int] = {}
+        self.joined = False
         with brokers.translated():
             self._client = brokers.connected(
                 KafkaConsumer,
@@ -100,19 +105,28 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
             self._client.subscribe([topic_.name], listener=self)
 
     def on_partitions_assigned(self, assigned: Sequence[Any]) -> None:
+        self.joined = True
         for each in assigned:
             if (offset := self._place(each.partition)) is not None:
                 self._client.seek(each, offset)
                 self.next[each.partition] = offset
 
     def on_partitions_revoked(self, revoked: Sequence[Any]) -> None:
+        self.joined = False
         for each in revoked:
             self.next.pop(each.partition, None)
 
     def poll(self, seconds: float, limit: int) -> Mapping[int, Sequence[Record]]:
-        """What has arrived, by partition. Raises MessagesLost when what comes next is no longer there."""
+        """What has arrived, by partition. Raises MessagesLost when what comes next is no longer there.
+
+        While the group divides its partitions anew this stays longer: the library throws away an answer that
+        comes between two polls, and makes all members join once more.
+        """
+        until = time.monotonic() + _JOINING_SECONDS
         with self._brokers.translated():
             found = self._client.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+            while not (found or self.joined) and time.monotonic() < until:
+                found = self._client.poll(timeout_ms=_JOINING_POLL_MS, max_records=limit)
         return {
             at.partition: [Record(record.offset, record.value) for record in records]
             for at, records in found.items()

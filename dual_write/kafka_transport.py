@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 _PUBLISHING_PARTITION = 0
 """Who consumes it also publishes: so the group decides, and decides anew when that relay is gone."""
 _POLL_SECONDS = 0.02
-_JOINING_SECONDS = 0.5
 
 
 class KafkaTransport:
@@ -167,7 +166,7 @@ class Link:
             self._channel.step(0, retry_all=True)
 
     def _consume(self, consumer: Consumer, limit: int) -> int:
-        arrived = consumer.poll(_POLL_SECONDS if consumer.next else _JOINING_SECONDS, limit)
+        arrived = consumer.poll(_POLL_SECONDS, limit)
         batches = {
             part: Batch(consumer.next[part], records)
             for part, records in arrived.items()

@@ -1,9 +1,11 @@
 """A phase whose changes travel through a topic of its own, and hands on that topic."""
 
 import gc
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -91,16 +93,35 @@ def carry(
     to: Side = Side.SERVICE,
     until: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Step all until nothing waits and ``until`` says so too; a broker that is away is asked again."""
+    """Step until nothing waits and ``until`` says so too; several at once, as several relays do.
+
+    A broker that is away is asked again.
+    """
     deadline = time.monotonic() + SECONDS
-    last: DataError | None = None
-    while replication.lag(to).changes or not until():
-        for transport in transports:
-            try:
-                transport.step(to)
-            except BrokerError as error:
-                last = error
-        assert time.monotonic() < deadline, last or replication.lag(to)
+    done = threading.Event()
+    failures: list[DataError] = []
+
+    def step(transport: KafkaTransport) -> None:
+        try:
+            transport.step(to)
+        except BrokerError as error:
+            failures.append(error)
+
+    def step_on(transport: KafkaTransport) -> None:
+        while not done.is_set():
+            step(transport)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(transports))) as pool:
+        beside = [pool.submit(step_on, transport) for transport in transports[1:]]
+        try:
+            while replication.lag(to).changes or not until():
+                for transport in transports[:1]:
+                    step(transport)
+                assert time.monotonic() < deadline, (failures, replication.lag(to))
+        finally:
+            done.set()
+    for each in beside:
+        each.result()
 
 
 def brokers(server: KafkaServer, partitions: int = PARTITIONS) -> Brokers:
