@@ -124,6 +124,11 @@ def carry(
         each.result()
 
 
+def joined(transport: KafkaTransport) -> bool:
+    [link] = transport._links[Side.SERVICE]
+    return link._consumer is not None and len(link._consumer.next) == PARTITIONS
+
+
 def brokers(server: KafkaServer, partitions: int = PARTITIONS) -> Brokers:
     """With a prefix that nobody else has."""
     return Brokers((server.bootstrap,), f"test-{uuid.uuid4().hex[:8]}", partitions, 1)
