@@ -1,8 +1,8 @@
-"""Which Kafka, how to speak to it, and the topics there."""
+"""Connections to Kafka, and the topics there."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -11,7 +11,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.compat import KafkaNetClient
 
 from dual_write.errors import BrokerError
-from dual_write.kafka_failure import translated
+from dual_write.kafka_failure import in_our_words
+from dual_write.kafka_settings import Brokers
 
 REQUEST_MS = 6_000
 BLOCK_MS = 5_000
@@ -21,67 +22,48 @@ _UNKNOWN_TOPIC = 3
 _MADE = {0, 36}  # 36: another relay was quicker
 
 
-@dataclass(frozen=True, slots=True)
-class Brokers:
-    """Which Kafka, and how to speak to it.
+def connected(brokers: Brokers, make: Callable[..., Any], **more: Any) -> Any:
+    """One of the library's clients. When it cannot connect, what it began is ended, which the library
+    leaves running."""
+    begun: list[KafkaNetClient] = []
 
-    ``partitions`` and ``replication`` are for topics made here; None leaves it to the brokers.
-    """
+    def client(*args: Any, **options: Any) -> KafkaNetClient:
+        begun.append(KafkaNetClient(*args, **options))
+        return begun[-1]
 
-    bootstrap: tuple[str, ...]
-    topic_prefix: str = "strangler"
-    partitions: int = 4
-    replication: int | None = None
-    protocol: str = "PLAINTEXT"
-    mechanism: str | None = None
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca: str | None = None
+    try:
+        return make(**_options(brokers), **more, kafka_client=client)
+    except BaseException:
+        for each in begun:
+            each.close()
+        raise
 
-    @property
-    def shown(self) -> str:
-        return ",".join(self.bootstrap)
 
-    def options(self) -> dict[str, Any]:
-        """What every client is given."""
-        given: dict[str, Any] = {
-            "bootstrap_servers": list(self.bootstrap),
-            "client_id": "strangler",
-            "security_protocol": self.protocol,
-            "bootstrap_timeout_ms": BLOCK_MS,
-            "request_timeout_ms": REQUEST_MS,
-            "metadata_max_age_ms": 30_000,
-            "reconnect_backoff_max_ms": 1_000,
+@contextmanager
+def translated(brokers: Brokers) -> Iterator[None]:
+    """Raises BrokerError for what Kafka's library raises inside."""
+    with in_our_words(brokers.shown, brokers.topic_prefix, brokers.user):
+        yield
+
+
+def _options(brokers: Brokers) -> dict[str, Any]:
+    """What every client is given."""
+    given: dict[str, Any] = {
+        "bootstrap_servers": list(brokers.bootstrap),
+        "client_id": "strangler",
+        "security_protocol": brokers.protocol,
+        "bootstrap_timeout_ms": BLOCK_MS,
+        "request_timeout_ms": REQUEST_MS,
+        "metadata_max_age_ms": 30_000,
+        "reconnect_backoff_max_ms": 1_000,
+    }
+    if brokers.mechanism is not None:
+        given |= {
+            "sasl_mechanism": brokers.mechanism,
+            "sasl_plain_username": brokers.user,
+            "sasl_plain_password": brokers.password,
         }
-        if self.mechanism is not None:
-            given |= {
-                "sasl_mechanism": self.mechanism,
-                "sasl_plain_username": self.user,
-                "sasl_plain_password": self.password,
-            }
-        return given | ({"ssl_cafile": self.ca} if self.ca is not None else {})
-
-    def connected(self, make: Callable[..., Any], **more: Any) -> Any:
-        """One of the library's clients. When it cannot connect, what it began is ended, which the library
-        leaves running."""
-        begun: list[KafkaNetClient] = []
-
-        def client(*args: Any, **options: Any) -> KafkaNetClient:
-            begun.append(KafkaNetClient(*args, **options))
-            return begun[-1]
-
-        try:
-            return make(**self.options(), **more, kafka_client=client)
-        except BaseException:
-            for each in begun:
-                each.close()
-            raise
-
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Raises BrokerError for what Kafka's library raises inside."""
-        with translated(self.shown, self.topic_prefix, self.user):
-            yield
+    return given | ({"ssl_cafile": brokers.ca} if brokers.ca is not None else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +78,13 @@ class Topic:
 
 def reach(brokers: Brokers) -> int:
     """How many brokers answer. Raises BrokerError when none does."""
-    with brokers.translated(), _closing(brokers.connected(KafkaAdminClient)) as admin:
+    with translated(brokers), _closing(connected(brokers, KafkaAdminClient)) as admin:
         return len(admin.describe_cluster()["brokers"])
 
 
 def topic(brokers: Brokers, name: str) -> Topic:
     """The topic, made with the configured partitions and replication when there is none yet."""
-    with brokers.translated(), _closing(brokers.connected(KafkaAdminClient)) as admin:
+    with translated(brokers), _closing(connected(brokers, KafkaAdminClient)) as admin:
         [found] = admin.describe_topics([name])
         if found["error_code"] == _UNKNOWN_TOPIC:
             _create(brokers, admin, name)

@@ -8,7 +8,8 @@ from typing import Any
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 
 from dual_write.errors import ShutOut
-from dual_write.kafka_broker import BLOCK_MS, REQUEST_MS, Brokers, Topic
+from dual_write.kafka_broker import BLOCK_MS, REQUEST_MS, Topic, connected, translated
+from dual_write.kafka_settings import Brokers
 
 _SESSION_MS = 6_000  # the least that brokers allow by default: so long a dead relay's share waits
 _TRANSACTION_MS = 10_000
@@ -34,8 +35,9 @@ class Producer:
     def __init__(self, brokers: Brokers, topic_: Topic, name: str) -> None:
         self._brokers = brokers
         self._topic = topic_
-        with brokers.translated():
-            self._client = brokers.connected(
+        with translated(brokers):
+            self._client = connected(
+                brokers,
                 KafkaProducer,
                 transactional_id=name,
                 transaction_timeout_ms=_TRANSACTION_MS,
@@ -59,7 +61,7 @@ class Producer:
         that, and after an error, the producer is of no more use.
         """
         try:
-            with self._brokers.translated():
+            with translated(self._brokers):
                 self._client.begin_transaction()
                 for key, value in messages:
                     self._client.send(self._topic.name, value=value, key=key)
@@ -90,8 +92,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
         self._place = place
         self.next: dict[int, int] = {}
         self.joined = False
-        with brokers.translated():
-            self._client = brokers.connected(
+        with translated(brokers):
+            self._client = connected(
+                brokers,
                 KafkaConsumer,
                 group_id=group,
                 isolation_level="read_committed",
@@ -123,7 +126,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
         comes between two polls, and makes all members join once more.
         """
         until = time.monotonic() + _JOINING_SECONDS
-        with self._brokers.translated():
+        with translated(self._brokers):
             found = self._client.poll(timeout_ms=int(seconds * 1000), max_records=limit)
             while not (found or self.joined) and time.monotonic() < until:
                 found = self._client.poll(timeout_ms=_JOINING_POLL_MS, max_records=limit)
@@ -147,7 +150,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
     def ends(self) -> dict[int, int]:
         """The offset behind the last message of each partition."""
         at = [TopicPartition(self._topic.name, number) for number in range(self._topic.partitions)]
-        with self._brokers.translated():
+        with translated(self._brokers):
             return {each.partition: offset for each, offset in self._client.end_offsets(at).items()}
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ _connecting.addFilter(_reason)
 
 
 @contextmanager
-def translated(where: str, prefix: str, user: str | None) -> Iterator[None]:
+def in_our_words(where: str, prefix: str, user: str | None) -> Iterator[None]:
     """Raises BrokerError, or a kind of it, for what the library raises inside.
 
     ``where`` names the brokers, ``prefix`` what the user must have rights on; ``user`` is None without SASL.

@@ -14,7 +14,7 @@ from dual_write.apply import WHOLE_TABLE, Work, gather
 from dual_write.channel import Channel
 from dual_write.errors import DataError
 from dual_write.inbox import Inbox
-from dual_write.kafka_broker import Brokers, Topic
+from dual_write.kafka_broker import Topic
 from dual_write.kafka_clients import Producer
 from dual_write.kafka_message import (
     WATERMARK_KEY,
@@ -26,6 +26,7 @@ from dual_write.kafka_message import (
     encode_watermark,
     message_key,
 )
+from dual_write.kafka_settings import Brokers
 from dual_write.rows import Row
 
 _log = logging.getLogger(__name__)

@@ -14,11 +14,12 @@ from dual_write import kafka_inbox, parking
 from dual_write.channel import Channel
 from dual_write.errors import BrokerError, FencedError, MessagesLost, SchemaError
 from dual_write.inbox import Inbox
-from dual_write.kafka_broker import Brokers, Topic, topic
+from dual_write.kafka_broker import Topic, topic
 from dual_write.kafka_clients import Consumer
 from dual_write.kafka_consumer import Batch, Inlet
 from dual_write.kafka_inbox import Place
 from dual_write.kafka_publisher import Publisher
+from dual_write.kafka_settings import Brokers
 from dual_write.replication import Replication
 from dual_write.stream import Stream
 from flags.side import Side

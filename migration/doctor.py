@@ -11,7 +11,6 @@ import httpx
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from dual_write import kafka_broker
 from dual_write.database import open_engine
 from dual_write.errors import DataError
 from dual_write.mapping import TableMapping
@@ -77,6 +76,8 @@ def _upstream(subject: str, url: str, plan: Plan) -> Diagnosis:
 
 
 def _kafka(plan: Plan) -> Diagnosis:
+    from dual_write import kafka_broker  # noqa: PLC0415 - slow to import, and few plans need it
+
     try:
         brokers = plan.brokers()
         assert brokers is not None  # noqa: S101 - asked for only when the plan has the section

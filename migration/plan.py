@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dual_write.kafka_broker import Brokers
+from dual_write.kafka_settings import Brokers
 from facade import routes as facade_routes
 from facade.routes import RouteTable
 from migration import plan_secrets, plan_source

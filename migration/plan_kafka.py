@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from dual_write.kafka_broker import Brokers
+from dual_write.kafka_settings import Brokers
 from migration import plan_syntax
 from migration.plan_base import Name, Section
 

@@ -12,8 +12,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
 
 from dual_write.errors import BrokerError, DataError
-from dual_write.kafka_broker import Brokers
 from dual_write.kafka_message import Message, Watermark, decode
+from dual_write.kafka_settings import Brokers
 from dual_write.kafka_transport import KafkaTransport
 from dual_write.mapping import TableMapping
 from dual_write.replication import Replication

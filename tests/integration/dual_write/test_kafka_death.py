@@ -25,7 +25,7 @@ UPSERT = "ON CONFLICT (id) DO UPDATE SET n = excluded.n"
 CHILD = """
 import sys
 from dual_write import kafka_inbox, kafka_publisher, kafka_clients, replication
-from dual_write.kafka_broker import Brokers
+from dual_write.kafka_settings import Brokers
 from dual_write.kafka_transport import KafkaTransport
 from flags.side import Side
 from tests.integration.dual_write.conftest import mapped

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from dual_write.kafka_broker import Brokers
+from dual_write.kafka_settings import Brokers
 from dual_write.kafka_transport import KafkaTransport
 from dual_write.mapping import TableMapping
 from dual_write.replication import Replication
