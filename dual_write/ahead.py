@@ -69,7 +69,7 @@ class ReadAhead:
     def _write(self, batch: Batch, limit: int) -> Step:
         if batch.full:
             self._reader = self._reader or ThreadPoolExecutor(1, thread_name_prefix="read ahead")
-            self._next = self._reader.submit(self._channel.read, limit, behind=batch)
+            self._next = self._reader.submit(self._channel.read, limit, behind=batch.after)
         began = time.monotonic()
         try:
             step = self._channel.write(batch)

@@ -183,14 +183,15 @@ class Applier:
 
     def _write(self, session: Session, epoch: int, operation: _Operation) -> None:
         carrier, writer = operation.carrier, operation.carrier.writer
-        if operation.kind == "sweep":
-            self._sweep(session, carrier)
-            if self._opposite is not None and self._known is not None:
-                self._opposite.require_table_known(session, self._known, carrier.flow.target)
-            return
-        deleted = operation.kind == "delete"
+        deleted = operation.kind != "upsert"
         entries = [(work.key, work.seq, deleted) for work in operation.works]
         fresh = self._target.claim(session, self._stream, operation.works[0].table, epoch, entries)
+        if operation.kind == "sweep":
+            if fresh:
+                self._sweep(session, carrier)
+                if self._opposite is not None and self._known is not None:
+                    self._opposite.require_table_known(session, self._known, carrier.flow.target)
+            return
         chosen = [
             (carrier.key(work.key), value)
             for work, value in zip(operation.works, operation.values, strict=True)

@@ -43,6 +43,11 @@ class Batch:
     full: bool
     retried_all: bool
 
+    @property
+    def after(self) -> Inbox:
+        """Where the next batch begins."""
+        return replace(self.seen, position=self.position)
+
 
 def after(position: Position, changes: Sequence[Change], *, beyond_horizon: bool) -> Position:
     """A drain reads by id and leaves the place in reading order alone: transactions older than what it has

@@ -20,6 +20,9 @@ from dual_write.stream import Stream
 from dual_write.sweeping import sweep
 from dual_write.view import View, look
 
+_RETRIED = 1_000
+"""So many parked keys are tried at once where no entries are read with them."""
+
 
 class Channel:
     """Reads a stream's change log and brings the target's rows up to date. Not safe between threads."""
@@ -86,11 +89,13 @@ class Channel:
         self,
         limit: int,
         *,
-        behind: Batch | None = None,
+        behind: Inbox | None = None,
         beyond_horizon: bool = False,
         retry_all: bool = False,
     ) -> Batch | None:
-        """The next batch, or the one ``behind`` another that is not yet written; None when there is nothing.
+        """The next batch; with ``behind`` the one behind that place. None when there is nothing.
+
+        A table that has changed is looked at again, but not with ``behind``: then None is said as well.
 
         Nothing is waited for while the source is being read: on SQLite a reader that waits for another lock
         would hold up the monolith's commits. The changes of a table that no longer fits its mapping are to
@@ -101,7 +106,7 @@ class Channel:
             if behind is None:
                 seen, due, outdated = self._look_in(view, limit, retry_all=retry_all)
             else:
-                seen, due, outdated = replace(behind.seen, position=behind.position), [], False
+                seen, due, outdated = behind, [], False
             inboxes.require_open(seen, self.stream.name)
             with self.source.reading() as here:
                 known = None if self.opposite is None else self.opposite.known(here)
@@ -128,7 +133,7 @@ class Channel:
                 there,
                 self.stream.name,
                 math.inf if retry_all else time.time(),
-                limit,
+                limit or _RETRIED,
                 at_once=self._mended,
                 never=view.faults,
             )
@@ -159,11 +164,11 @@ class Channel:
             known,
             works,
             stuck,
-            self._hydrate(session, view, works),
+            self.hydrate(session, view, works),
             len(changes),
             after(seen.position, changes, beyond_horizon=beyond_horizon),
             full=len(changes) == limit,
-            retried_all=due < limit,
+            retried_all=due < (limit or _RETRIED),
         )
 
     def write(self, batch: Batch) -> Step:
@@ -187,7 +192,7 @@ class Channel:
             names = {(work.table, work.key) for work in works}
             any_parked = parking.any_parked(self.target, there, name)
             parked = parking.among(self.target, there, name, names) if any_parked else []
-            self._park(there, works, [*batch.stuck, *failures], parked)
+            self.park(there, works, [*batch.stuck, *failures], parked)
             moved = replace(locked, position=batch.position, passed=locked.passed + batch.entries)
             inboxes.write(self.target, there, name, moved)
         if batch.retried_all:
@@ -217,12 +222,7 @@ class Channel:
         """Take none of the source's changes that are in conflict with the target's; what was given up."""
         with self.target.writing() as session:
             inboxes.read(self.target, session, self.stream.name, lock=True)
-            conflicts = [
-                entry for entry in parking.read(self.target, session, self.stream.name) if entry.conflict
-            ]
-            for entry in conflicts:
-                parking.unpark(self.target, session, self.stream.name, entry)
-        return conflicts
+            return parking.give_up_conflicts(self.target, session, self.stream.name)
 
     def retry_parked(self) -> None:
         """Let parked keys be tried again by the next step."""
@@ -255,7 +255,8 @@ class Channel:
         position = replace(inbox.position, floor=max(self.end(), inbox.position.floor))
         return replace(inbox, position=position, passed=inbox.passed + waiting)
 
-    def _hydrate(self, session: Session, view: View, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
+    def hydrate(self, session: Session, view: View, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
+        """The rows as they are now, by lane and key."""
         keys: dict[str, list[str]] = {}
         for work in works:
             if work.key != WHOLE_TABLE:
@@ -267,9 +268,10 @@ class Channel:
             for lane in view.carriers[name].flow.lanes
         }
 
-    def _park(
+    def park(
         self, session: Session, works: Sequence[Work], failures: Sequence[Failure], parked: Sequence[Parked]
     ) -> None:
+        """Put aside what failed, take out of ``parked`` what did not; the caller has locked the inbox."""
         before = {(entry.table, entry.key): entry for entry in parked}
         failed = {(failure.work.table, failure.work.key) for failure in failures}
         now = time.time()

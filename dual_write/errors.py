@@ -39,3 +39,15 @@ class RepairRefused(DataError):  # noqa: N818 - as CheckFailed
 
 class UncapturedError(DataError):
     """A write that the outbox could not log; it is refused instead of being lost to the other side."""
+
+
+class BrokerError(DataError):
+    """A message broker that does not answer or refuses; nothing is lost, it stays in the change log."""
+
+
+class ShutOut(BrokerError):  # noqa: N818 - as MessagesLost
+    """Another publisher of the same stream has taken over."""
+
+
+class MessagesLost(BrokerError):  # noqa: N818 - it says what happened
+    """Messages that were not consumed yet are no longer in the broker; they have to be sent anew."""

@@ -103,7 +103,7 @@ class Installation:
         with adapter.writing() as session:
             for channel in self._channels:
                 adapter.forget(session, channel.stream.name)
-                for table in ("stream", "inbox", "version", "parked", "shape", "backfill"):
+                for table in ("stream", "inbox", "version", "parked", "shape", "backfill", "kafka"):
                     session.execute(
                         f"DELETE FROM {adapter.name(table)} WHERE stream = ?", channel.stream.name
                     )

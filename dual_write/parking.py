@@ -141,3 +141,11 @@ def unpark(adapter: Adapter, session: Session, stream: str, entry: Parked) -> No
 def hasten(adapter: Adapter, session: Session, stream: str) -> None:
     """Let every parked key of the stream be tried again at once."""
     session.execute(f"UPDATE {adapter.name('parked')} SET due = 0 WHERE stream = ?", stream)
+
+
+def give_up_conflicts(adapter: Adapter, session: Session, stream: str) -> list[Parked]:
+    """Forget the keys that are parked because both sides changed them; these."""
+    conflicts = [entry for entry in read(adapter, session, stream) if entry.conflict]
+    for entry in conflicts:
+        unpark(adapter, session, stream, entry)
+    return conflicts

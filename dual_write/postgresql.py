@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors as driver_errors
 
-from dual_write import postgresql_capture, postgresql_numbers, postgresql_outbox
+from dual_write import kafka_inbox, postgresql_capture, postgresql_numbers, postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
@@ -35,6 +35,7 @@ _BOOKKEEPING = {
     "numbering": "stream text NOT NULL, sequence text PRIMARY KEY, stride bigint NOT NULL",
     "backfill": "stream text, tbl text, after_key text, copied bigint NOT NULL, stale boolean NOT NULL, "
     "done boolean NOT NULL, PRIMARY KEY (stream, tbl)",
+    "kafka": kafka_inbox.DEFINITION,
 }
 _INDEXES = ("CREATE INDEX IF NOT EXISTS change_stream ON strangler.change (stream, xid, id)",)
 # A frozen process must not keep its locks: the server ends a transaction that idles as long as this.

@@ -29,8 +29,15 @@ class Relay:
     ``batches`` and ``failures`` count.
     """
 
-    def __init__(self, replication: Replication, directions: Callable[[], Sequence[Side]]) -> None:
+    def __init__(
+        self,
+        replication: Replication,
+        directions: Callable[[], Sequence[Side]],
+        step: Callable[[Side], int] | None = None,
+    ) -> None:
+        """``step`` carries one batch by another transport, with the results of ``Replication.step``."""
         self._replication = replication
+        self._step = step or replication.step
         self._directions = directions
         self._pause = _FIRST_PAUSE_SECONDS
         self._purged = time.monotonic()
@@ -63,7 +70,7 @@ class Relay:
         passed = 0
         for to in self._directions():
             try:
-                stepped = self._replication.step(to)
+                stepped = self._step(to)
             except FencedError:
                 continue  # closed meanwhile: the next turn asks again which way to go
             passed += stepped

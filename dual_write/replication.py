@@ -10,6 +10,7 @@ from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Captured, Ownership
 from dual_write.ahead import LARGEST, ReadAhead
 from dual_write.backfill import Backfill, BackfillProgress
+from dual_write.channel import Channel
 from dual_write.drain import drain, settle
 from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.installation import Installation, has_bookkeeping
@@ -234,3 +235,7 @@ class Replication(Installation):
             if not channel.stream.follow
             for table in channel.stream.captured()
         ]
+
+    def channels(self, to: Side) -> Sequence[Channel]:
+        """The streams that end on ``to``, for another transport than ``step`` to carry."""
+        return self._towards(to)

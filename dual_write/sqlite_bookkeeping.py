@@ -1,5 +1,7 @@
 """The tables that a phase keeps in an SQLite database while it is under way."""
 
+from dual_write import kafka_inbox
+
 BOOKKEEPING = {
     # Purging keeps the newest entries, so that ids are never given out twice without AUTOINCREMENT, whose
     # sqlite_sequence table could not be removed again.
@@ -16,6 +18,7 @@ BOOKKEEPING = {
     "entries INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL, error TEXT NOT NULL, "
     "PRIMARY KEY (stream, tbl, key)",
     "shape": "stream TEXT NOT NULL, tbl TEXT NOT NULL, shapes TEXT NOT NULL, PRIMARY KEY (stream, tbl)",
+    "kafka": kafka_inbox.DEFINITION,
     "backfill": "stream TEXT NOT NULL, tbl TEXT NOT NULL, after_key TEXT, copied INTEGER NOT NULL, "
     "stale INTEGER NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (stream, tbl)",
 }

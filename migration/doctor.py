@@ -19,6 +19,7 @@ from flags.side import Side
 from migration import doctor_databases, doctor_tables
 from migration.doctor_capture import drift, outbox_facts
 from migration.doctor_databases import Fact
+from migration.errors import MigrationError
 from migration.plan import Phase, Plan, Table
 
 
@@ -48,6 +49,8 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
     chosen = plan.phases if phases is None else tuple(plan.phase(name) for name in phases)
     found = [_upstream("monolith", url, plan) for url in plan.monolith.urls]
     found.append(_control(plan))
+    if plan.kafka is not None:
+        found.append(_kafka(plan))
     with _opened(plan.monolith.database_url, "monolith", found) as monolith:
         for phase in chosen:
             found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
@@ -71,6 +74,18 @@ def _upstream(subject: str, url: str, plan: Plan) -> Diagnosis:
             f"{url} does not answer: {reason}.",
             f"Start it, or correct `url` in the plan's section of the {subject.rpartition(' ')[2]}.",
         )
+
+
+def _kafka(plan: Plan) -> Diagnosis:
+    from dual_write import kafka_broker  # noqa: PLC0415 - slow to import, and few plans need it
+
+    try:
+        brokers = plan.brokers()
+        assert brokers is not None  # noqa: S101 - asked for only when the plan has the section
+        number = kafka_broker.reach(brokers)
+    except (DataError, MigrationError) as error:
+        return Diagnosis(Level.FAIL, "Kafka", f"{error}.", "Or take [kafka] out of the plan.")
+    return Diagnosis(Level.OK, "Kafka", f"{number} brokers answer")
 
 
 def _control(plan: Plan) -> Diagnosis:

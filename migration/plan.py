@@ -9,12 +9,14 @@ from typing import Self
 from pydantic import PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from dual_write.kafka_settings import Brokers
 from facade import routes as facade_routes
 from facade.routes import RouteTable
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
 from migration.plan_columns import ColumnRule
+from migration.plan_kafka import Kafka
 from migration.plan_lines import Place
 from migration.plan_sections import (
     Control,
@@ -38,6 +40,7 @@ __all__ = [
     "Facade",
     "Flags",
     "Gates",
+    "Kafka",
     "Monolith",
     "Phase",
     "Plan",
@@ -67,6 +70,7 @@ class Plan(BaseSettings):
     facade: Facade = Facade()
     relay: Relay = Relay()
     flags: Flags = Flags()
+    kafka: Kafka | None = None
     phases: tuple[Phase, ...] = ()
 
     _file: Path = PrivateAttr(default=Path("strangler.toml"))
@@ -147,6 +151,13 @@ class Plan(BaseSettings):
     def admin_token(self) -> str:
         """The admin port's bearer token, made on first use when none is given. Raises MigrationError."""
         return plan_secrets.admin_token(self.facade, self.directory)
+
+    def brokers(self) -> Brokers | None:
+        """Kafka, when the plan wants it. Raises MigrationError when the password's file cannot be read."""
+        if self.kafka is None:
+            return None
+        password = plan_secrets.kafka_password(self.kafka, self.directory)
+        return self.kafka.brokers(self.directory, password)
 
     def _placed(self, source: plan_source.Source) -> Self:
         """This plan with files made absolute and passwords read. Raises PlanError when one cannot be."""

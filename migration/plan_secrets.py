@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from migration.errors import MigrationError
 from migration.plan_gateway import Secret
+from migration.plan_kafka import Kafka
 from migration.plan_sections import Database, Facade
 from migration.plan_syntax import located
 
@@ -34,6 +35,13 @@ def secret(section: Secret, directory: Path) -> str:
         return section.secret.get_secret_value()
     assert section.secret_file is not None  # noqa: S101 - the plan refuses a section without either
     return _read(directory / section.secret_file)
+
+
+def kafka_password(section: Kafka, directory: Path) -> str | None:
+    """The password for the brokers, None without SASL. Raises MigrationError when a file cannot be read."""
+    if section.sasl_password is not None:
+        return section.sasl_password.get_secret_value()
+    return None if section.sasl_password_file is None else _read(directory / section.sasl_password_file)
 
 
 def admin_token(facade: Facade, directory: Path) -> str:

@@ -22,6 +22,7 @@ _SECRETS: Mapping[str, str] = {
     "database_password": "database_password_file",
     "admin_token": "admin_token_file",
     "secret": "secret_file",
+    "sasl_password": "sasl_password_file",
 }
 
 

@@ -71,9 +71,12 @@ class PhaseRelay:
 
     def _carry(self) -> None:
         while (replication := self._connected()) is not None:
-            self._relay = Relay(replication, self._until_mended(replication))
             try:
-                self._relay.run(self._ending)
+                with self._wiring.carrying(replication) as step:
+                    self._relay = Relay(
+                        replication, self._until_mended(replication), self._way(replication, step)
+                    )
+                    self._relay.run(self._ending)
             except _Mended:
                 _log.warning("phase %s: its tables are looked at again", self._phase)
             except Exception:  # noqa: BLE001 - a relay that stops without a word is worse than one that tries on
@@ -132,6 +135,14 @@ class PhaseRelay:
 
         return directions
 
+    def _way(self, replication: Replication, step: Callable[[Side], int]) -> Callable[[Side], int]:
+        """``step``, but while both sides take writes directly: only so is a conflict noticed for certain."""
+
+        def carry(to: Side) -> int:
+            return replication.step(to) if self._record.split else step(to)
+
+        return carry
+
     def _directions(self, replication: Replication) -> Sequence[Side]:
         """By the stage as it is, or was last known to be: an inbox that was closed since refuses (I6)."""
         try:
@@ -148,8 +159,9 @@ def relay(
     """Run one relay for each phase, and the reconciler, until ``ending`` is set.
 
     Raises ControlError when the control database cannot be opened, AddressError when the plan's address for
-    metrics is taken.
+    metrics is taken, and MigrationError when a secret cannot be read.
     """
+    wiring.plan.brokers()
     wiring.control.revision()
     relays = [PhaseRelay(wiring, phase, ending) for phase in phases]
     threads = [thread for each in relays for thread in each.threads()]

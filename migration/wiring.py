@@ -1,6 +1,6 @@
 """The one place where a plan becomes objects. Nothing connects before it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,25 @@ class Wiring:
             yield replication
         finally:
             replication.dispose()
+
+    @contextmanager
+    def carrying(self, replication: Replication) -> Iterator[Callable[[Side], int]]:
+        """The step of a relay: by way of Kafka when the plan says so, else from database to database.
+
+        Raises MigrationError when the password for Kafka cannot be read.
+        """
+        brokers = self.plan.brokers()
+        if brokers is None:
+            yield replication.step
+            return
+        # Kafka's library takes a fifth of a second to import, which everybody else can do without.
+        from dual_write.kafka_transport import KafkaTransport  # noqa: PLC0415
+
+        transport = KafkaTransport(replication, brokers)
+        try:
+            yield transport.step
+        finally:
+            transport.close()
 
     @contextmanager
     def engines(self, phase: str, to: Side) -> Iterator[tuple[Engine, Engine]]:

@@ -13,6 +13,7 @@ from migration.plan import Plan
 from migration.plan_check import Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
+from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
     Excuses,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[monolith.tls], [phases.service.tls]": ServerTls,
     "[relay]": Relay,
     "[flags]": Flags,
+    "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,
     "phases.routes": Route,

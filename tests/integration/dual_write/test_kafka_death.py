@@ -1,0 +1,207 @@
+"""Relays and brokers that die, freeze or come twice while changes travel through Kafka."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dual_write.kafka_transport import KafkaTransport
+from dual_write.relay import Relay
+from flags.side import Side
+from tests.integration.dual_write import kafka_links
+from tests.integration.dual_write.conftest import Pair, mapped
+from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry
+from tests.servers.kafka import KafkaServer
+
+T = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)"
+MAPPING = mapped("t", ("id",), "n")
+pytestmark = pytest.mark.filterwarnings(LEAK)
+UPSERT = "ON CONFLICT (id) DO UPDATE SET n = excluded.n"
+
+# A relay of its own, which stops for good at the patched place.
+CHILD = """
+import sys
+from dual_write import kafka_inbox, kafka_publisher, kafka_clients, replication
+from dual_write.kafka_settings import Brokers
+from dual_write.kafka_transport import KafkaTransport
+from flags.side import Side
+from tests.integration.dual_write.conftest import mapped
+
+def stop(*_, **__):
+    print("reached", flush=True)
+    sys.stdin.read()
+
+kafka_clients._SESSION_MS = int(sys.argv[5])
+{patch}
+made = replication.Replication("phase", sys.argv[1], sys.argv[2], [mapped("t", ("id",), "n")])
+transport = KafkaTransport(made, Brokers((sys.argv[3],), sys.argv[4], 3, 1))
+while True:
+    transport.step(Side.SERVICE)
+"""
+KILLED_AT = {
+    "before the rows commit": "kafka_inbox.write = stop",
+    "before it publishes": "kafka_clients.Producer.send = stop",
+    "in the middle of a batch": """
+commit = kafka_clients.KafkaProducer.commit_transaction
+def sent_and_not_committed(self):
+    self.flush()
+    stop()
+kafka_clients.KafkaProducer.commit_transaction = sent_and_not_committed
+""",
+    "before it knows that it has published": """
+send = kafka_clients.Producer.send
+def sent(self, *given):
+    send(self, *given)
+    stop()
+kafka_clients.Producer.send = sent
+""",
+}
+
+
+@pytest.fixture
+def links(kafka_server: KafkaServer, postgresql_pair: Pair) -> Iterator[Links]:
+    postgresql_pair.define(T)
+    yield from kafka_links.links(kafka_server, postgresql_pair)
+
+
+@pytest.mark.parametrize("place", KILLED_AT)
+def test_i2_a_relay_that_is_killed_loses_and_doubles_nothing(links: Links, place: str) -> None:
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    pair.monolith.run(
+        "INSERT INTO t SELECT n, 'a' FROM generate_series(1, 20) AS n", "DELETE FROM t WHERE id = 7"
+    )
+    arguments = [pair.monolith.url, pair.service.url, links.brokers.bootstrap[0], links.brokers.topic_prefix]
+    arguments.append(str(links.server.session_ms))
+    # The child is to die with a batch, not when it begins a session.
+    begun = links.transport(MAPPING)
+    begun.step(Side.SERVICE)
+    begun.close()
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(patch=KILLED_AT[place]), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "reached\n"
+    pair.monolith.run("UPDATE t SET n = 'b' WHERE id < 5")
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    carry(replication, links.transport(MAPPING))
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied, accounts.parked) == (25, 25, 0)
+
+
+def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> None:
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    stop = threading.Event()
+    relay = Relay(pair.replication(MAPPING), lambda: [Side.SERVICE], links.transport(MAPPING).step)
+    thread = threading.Thread(target=relay.run, args=(stop,))
+    thread.start()
+    try:
+        for number in range(120):
+            pair.monolith.run(f"INSERT INTO t VALUES ({number % 30}, '{number}') {UPSERT}")
+            if number == 40:
+                links.server.kill()
+            if number == 80:
+                assert replication.lag(Side.SERVICE).changes > 0
+                links.server.start()
+        carry(replication)
+    finally:
+        stop.set()
+        thread.join()
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied) == (120, 120)
+
+
+def test_i2_two_relays_share_the_partitions_and_one_takes_over(links: Links) -> None:
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    first, second = links.transport(MAPPING), links.transport(MAPPING)
+    numbers = iter(range(10_000))
+
+    def write_on() -> bool:
+        number = next(numbers)
+        pair.monolith.run(f"INSERT INTO t VALUES ({number % 50}, '{number}') {UPSERT}")
+        return _shares(first, second)
+
+    carry(replication, first)
+    # The second joins while the first has work: the partitions move in mid-stream.
+    carry(replication, first, second, until=write_on)
+    assert _parts(first) | _parts(second) == set(range(PARTITIONS))
+    carry(replication, first, second)
+    first.close()
+    pair.monolith.run(f"INSERT INTO t VALUES (1000, 'taken over') {UPSERT}")
+    carry(replication, second)
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert accounts.captured == accounts.applied == next(numbers) + 1
+
+
+def test_i2_a_batch_that_another_consumer_applied_meanwhile_is_dropped(links: Links) -> None:
+    """The partitions change hands between receiving and applying, as when a process is frozen."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    slow, quick = links.transport(MAPPING), links.transport(MAPPING)
+    pair.monolith.run("INSERT INTO t VALUES (1, 'old'), (2, 'old'), (3, 'old')")
+    carry(replication, slow)
+    pair.monolith.run("UPDATE t SET n = 'older'")
+    [link] = slow._links[Side.SERVICE]
+    take, caught = link._inlet.take, []
+
+    def frozen(batches):  # type: ignore[no-untyped-def] # stands for a method
+        slow_consumer = link._consumer
+        if not caught:
+            caught.append(batches)
+            assert slow_consumer is not None
+            slow_consumer._client.close()
+            pair.monolith.run("UPDATE t SET n = 'new'")
+            carry(replication, quick)
+        return take(batches)
+
+    link._inlet.take = frozen  # type: ignore[method-assign]
+    while not caught:
+        slow.step(Side.SERVICE)
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied) == (9, 9)
+
+
+def test_i2_a_publisher_that_wakes_late_is_shut_out(links: Links) -> None:
+    """Its old rows do not become the last messages of their keys."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    late, current = links.transport(MAPPING), links.transport(MAPPING)
+    carry(replication, late, until=lambda: _parts(late) == set(range(PARTITIONS)))
+    pair.monolith.run("INSERT INTO t VALUES (1, 'old')")
+    carry(replication, late)
+    [link] = late._links[Side.SERVICE]
+    assert link._publisher is not None
+    publisher, inbox = link._publisher, link._look()
+    session = next(iter(link._places.values())).session
+    assert link._consumer is not None
+    link._consumer.close()
+    pair.monolith.run("UPDATE t SET n = 'new'")
+    carry(replication, current)
+    pair.monolith.run("UPDATE t SET n = 'newer'")
+    assert publisher.publish(inbox, session, 1000) is None
+    carry(replication, current)
+    pair.assert_equal("t")
+    rows = [message.row for _, message in links.messages() if getattr(message, "row", None)]
+    assert [row["n"] for row in rows] == ["old", "new", "newer"]
+
+
+def _parts(transport: KafkaTransport) -> set[int]:
+    [link] = transport._links[Side.SERVICE]
+    return set(link._consumer.next) if link._consumer is not None else set()
+
+
+def _shares(first: KafkaTransport, second: KafkaTransport) -> bool:
+    return bool(_parts(first)) and bool(_parts(second))
