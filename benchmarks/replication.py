@@ -3,8 +3,8 @@
 - ``vs_logical_replication``: changes a second applied from a backlog of small transactions, against a
   subscription of PostgreSQL's own that carries the same load between two more databases.
 - ``lag_ms_p99``: from commit to commit on the other side, by both databases' commit timestamps, of every row
-  that is inserted while changes come at half that speed. The databases are on two servers: an open transaction
-  holds up the reading of every log on its server, and the relay's own would hold up its next.
+  that is inserted while changes come at half that speed. Databases are on two servers: an open transaction
+  holds up the reading of every log there, and the relay's own would hold up its next.
 - ``trigger_cost``: a transaction as pgbench's with capture on its four tables, against one without.
 - ``backfill_vs_copy``: COPY out to a file and in again, against a backfill with capture and guard.
 - ``relay_peak_mib``: the most memory that a relay had while it worked off a backlog of a million changes.
