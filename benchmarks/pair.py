@@ -71,9 +71,9 @@ class Pair:
         self.target = target
 
     @classmethod
-    def filled(cls, server: PostgreSQLServer, rows: int) -> Self:
-        """Both with the same ``rows``."""
-        pair = cls(server.create_database(), server.create_database())
+    def filled(cls, server: PostgreSQLServer, rows: int, other: PostgreSQLServer | None = None) -> Self:
+        """Both with the same ``rows``, the target on ``other`` if there is one."""
+        pair = cls(server.create_database(), (other or server).create_database())
         for url in (pair.source, pair.target):
             execute(url, TABLE)
         execute(pair.source, LOAD)

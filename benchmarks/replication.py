@@ -3,7 +3,8 @@
 - ``vs_logical_replication``: changes a second applied from a backlog of small transactions, against a
   subscription of PostgreSQL's own that carries the same load between two more databases.
 - ``lag_ms_p99``: from commit to commit on the other side, by both databases' commit timestamps, of every row
-  that is inserted while changes come at half that speed.
+  that is inserted while changes come at half that speed. Databases are on two servers: an open transaction
+  holds up the reading of every log there, and the relay's own would hold up its next.
 - ``trigger_cost``: a transaction as pgbench's with capture on its four tables, against one without.
 - ``backfill_vs_copy``: COPY out to a file and in again, against a backfill with capture and guard.
 - ``relay_peak_mib``: the most memory that a relay had while it worked off a backlog of a million changes.
@@ -33,9 +34,9 @@ SETTINGS = {"wal_level": "logical", "track_commit_timestamp": "on", "max_wal_siz
 def main() -> None:
     options = Options.parse(__doc__ or "")
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
-    with PostgreSQLServer(settings=SETTINGS) as server:
+    with PostgreSQLServer(settings=SETTINGS) as server, PostgreSQLServer(settings=SETTINGS) as other:
         speeds = sustained(server, QUICK_CHANGES if options.quick else CHANGES, rounds)
-        busy = Pair.filled(server, BUSY_ROWS)
+        busy = Pair.filled(server, BUSY_ROWS, other)
         seconds = QUICK_SECONDS if options.quick else SECONDS
         lags = lag(busy, speeds.median("relay") / 2, seconds)
         peak = memory(busy, QUICK_BACKLOG if options.quick else BACKLOG)

@@ -17,7 +17,9 @@ from flags.side import Side
 _log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.03
-_PURGE_SECONDS = 10.0
+_PURGE_SECONDS, _LONGEST_PURGE_SECONDS = 1.0, 10.0
+_PURGE_SHARE = 20
+"""Changes wait while the log is purged: little at a time, and for a twentieth of the time at most."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -40,7 +42,7 @@ class Relay:
         self._step = step or replication.step
         self._directions = directions
         self._pause = _FIRST_PAUSE_SECONDS
-        self._purged = time.monotonic()
+        self._purge_at = time.monotonic() + _PURGE_SECONDS
         self._turned = time.monotonic()
         self.trouble: DataError | None = None
         self.batches = 0
@@ -75,10 +77,16 @@ class Relay:
                 continue  # closed meanwhile: the next turn asks again which way to go
             passed += stepped
             self.batches += stepped > 0
-        if time.monotonic() - self._purged > _PURGE_SECONDS:
-            self._purged = time.monotonic()
-            self._replication.purge()
+        if time.monotonic() > self._purge_at:
+            self._purge()
         return passed
+
+    def _purge(self) -> None:
+        began = time.monotonic()
+        self._replication.purge()
+        took = time.monotonic() - began
+        pause = min(max(_PURGE_SECONDS, took * _PURGE_SHARE), _LONGEST_PURGE_SECONDS)
+        self._purge_at = time.monotonic() + pause
 
     def _failed(self, error: DataError) -> None:
         if self.trouble is None or str(error) != str(self.trouble):
