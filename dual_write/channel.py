@@ -96,6 +96,11 @@ class Channel:
         tables = self.stream.captured()
         return len(self.source.guarded(tables)) == len(tables)
 
+    def opened(self) -> bool:
+        """Whether the target takes this stream's changes."""
+        with self.target.reading() as session:
+            return inboxes.read(self.target, session, self.stream.name).open
+
     def parked(self) -> list[Parked]:
         with self.target.reading() as session:
             return parking.read(self.target, session, self.stream.name)

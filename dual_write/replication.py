@@ -127,6 +127,10 @@ class Replication:
                 inbox = inboxes.read(channel.target, session, name, lock=True)
                 inboxes.write(channel.target, session, name, inboxes.closed(inbox, epoch, name))
 
+    def opened(self, to: Side) -> bool:
+        """Whether changes of any moved table are applied on ``to``."""
+        return any(channel.opened() for channel in self._towards(to) if not channel.stream.follow)
+
     # --- rows
 
     def backfill(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:

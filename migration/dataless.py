@@ -29,6 +29,9 @@ class Dataless(Replication):
     def close(self, to: Side, epoch: int) -> None:
         """No change flows."""
 
+    def opened(self, to: Side) -> bool:  # noqa: ARG002 - the surface's
+        return False
+
     def backfill(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:  # noqa: ARG002 - the surface's
         return True
 

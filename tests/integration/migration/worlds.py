@@ -100,6 +100,9 @@ class FileReplication(Replication):
         with self._call(f"close {to} {epoch}") as state:
             state["inboxes"][to] = {"epoch": epoch, "open": False}
 
+    def opened(self, to: Side) -> bool:
+        return bool(self.read()["inboxes"].get(to, {}).get("open", False))
+
     def backfill(self, progress: Callable[[BackfillProgress], None], stop: Callable[[], bool]) -> bool:
         progress(BackfillProgress("saved_searches", 1, 1, True))
         return not stop()
