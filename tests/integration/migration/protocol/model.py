@@ -1,6 +1,7 @@
 """A switch among everything that can be at work meanwhile, in one order of acts of the many."""
 
 import hashlib
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -76,6 +77,8 @@ def modelled(control: ModelControl) -> Iterator[None]:
             stack.enter_context(patch(f"{module}.time", Clock()))
         still = SimpleNamespace(Thread=Still, Event=threading.Event)
         stack.enter_context(patch("migration.lease.threading", still))
+        logging.disable(logging.WARNING)  # of every death that the reconciler mends
+        stack.callback(logging.disable, logging.NOTSET)
         yield
 
 
