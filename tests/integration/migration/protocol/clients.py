@@ -168,9 +168,7 @@ class Client:
         return None if row is None else transaction.entry.key
 
 
-def stray(
-    ref: str, side: Side, ledger: Ledger, schedule: Schedule, wrong: Callable[[Side], bool]
-) -> None:
+def stray(ref: str, side: Side, ledger: Ledger, schedule: Schedule, wrong: Callable[[Side], bool]) -> None:
     """A script that writes to one side's database; only the guard can stop it."""
     schedule.point(f"go around to {side}")
     try:

@@ -209,9 +209,7 @@ class ModelReplication(Replication):
         self._schedule.point(f"read batch to {to}")
         seen = target.inbox
         inboxes.require_open(seen, "s")
-        entries = (
-            source.remaining(seen.position) if beyond_horizon else source.changes(seen.position, limit)
-        )
+        entries = source.remaining(seen.position) if beyond_horizon else source.changes(seen.position, limit)
         if not entries:
             return 0, False
         newest = {each.key: max(e.id for e in entries if e.key == each.key) for each in entries}

@@ -74,9 +74,7 @@ def without(name: str) -> type[Switch]:
     """A switch that leaves out what a step does."""
 
     class Mutant(Switch):
-        steps = tuple(
-            Step(step.name, lambda _: {}) if step.name == name else step for step in Switch.steps
-        )
+        steps = tuple(Step(step.name, lambda _: {}) if step.name == name else step for step in Switch.steps)
 
     return Mutant
 
