@@ -51,8 +51,8 @@ class Environment:
     def __init__(self, checkout: Path, directory: Path, engine: str | Databases, size: Size) -> None:
         """``checkout`` holds the reference applications; ``directory`` takes databases, plan and logs.
 
-        ``engine`` is ``sqlite`` or ``postgresql``, or names empty databases. Raises DemoError when the checkout has no reference
-        applications, and ServerUnavailableError when there is no PostgreSQL.
+        ``engine`` is ``sqlite`` or ``postgresql``, or names empty databases. Raises DemoError when the
+        checkout has no reference applications, and ServerUnavailableError when there is no PostgreSQL.
         """
         if not (checkout / "monolith").is_dir() or not (checkout / "deploy" / "reference.toml").is_file():
             raise DemoError(
@@ -122,9 +122,8 @@ class Environment:
         replication = wiring.controller.replication(PHASE)
         try:
             if not replication.settle(Side.SERVICE, _SETTLE_SECONDS):
-                raise DemoError(
-                    f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{self.process('relay').output()}"
-                )
+                output = self.process("relay").output()
+                raise DemoError(f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{output}")
         finally:
             replication.dispose()
 
@@ -201,8 +200,11 @@ class Environment:
             directory=self._checkout,
         )
         self._processes[name] = self._starts[name]()
-        self._stack.callback(lambda: self._processes[name].terminate())
+        self._stack.callback(self._end, name)
         return self._processes[name]
+
+    def _end(self, name: str) -> None:
+        self._processes[name].terminate()
 
 
 _STRANGLER = (sys.executable, "-m", "migration.cli")

@@ -47,9 +47,17 @@ class PostgreSQLServer:
     Raises ServerUnavailableError, which names what each way lacked and the remedy.
     """
 
-    def __init__(self, given: str | None = None, *, settings: Mapping[str, str] | None = None) -> None:
-        """``settings`` are added to the configuration of a server started here."""
+    def __init__(
+        self,
+        given: str | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        killable: bool = False,
+    ) -> None:
+        """``settings`` are added to the configuration of a server started here. One that is ``killable`` is
+        always this process's own child, from the system's packages."""
         self._given = given
+        self._killable = killable
         self._settings = {**_SETTINGS, **(settings or {})}
         self._resources = contextlib.ExitStack()
         self._address = URL.create("postgresql+psycopg")
@@ -79,13 +87,8 @@ class PostgreSQLServer:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def crash(self) -> None:
-        """SIGKILL the server, and return when it serves the same data again.
-
-        Raises ServerUnavailableError for a server that was given or is Docker's: only its own child may be
-        killed.
-        """
-        if self._own is None:
-            raise ServerUnavailableError(f"this PostgreSQL ({self.origin}) is not a child of this process.")
+        """SIGKILL a killable server, and return when it serves the same data again."""
+        assert self._own is not None  # noqa: S101 - killable ones are started here
         self._own.process.kill()
         deadline = time.monotonic() + _RECOVERY_SECONDS
         while True:
@@ -114,7 +117,9 @@ class PostgreSQLServer:
         if self._given is not None:
             yield _answering(self._given), "given"
             return
-        ways = {"Docker": self._from_docker, "the system's packages": self._from_packages}
+        ways = {"the system's packages": self._from_packages}
+        if not self._killable:
+            ways = {"Docker": self._from_docker, **ways}
         lacking = []
         with contextlib.ExitStack() as resources:
             for name, way in ways.items():
@@ -190,6 +195,11 @@ class PostgreSQLServer:
 
     def _arguments(self, **more: str) -> list[str]:
         return [part for name, value in (self._settings | more).items() for part in ("-c", f"{name}={value}")]
+
+
+def installed() -> bool:
+    """Whether the system has what a killable server needs."""
+    return _programs() is not None
 
 
 @dataclass(slots=True)

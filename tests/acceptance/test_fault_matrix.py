@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dual_write.errors import DataError
 from migration.demo.environment import PHASE, Databases, Environment
-from migration.demo.errors import ServerUnavailableError
 from migration.demo.servers import PostgreSQLServer
 from migration.errors import MigrationError
 from migration.procedure import StepDone
@@ -86,13 +85,14 @@ def test_i2_a_worker_killed_at_a_step_of_the_switch(on_sqlite: Migration, step: 
 
 @pytest.fixture(scope="module")
 def on_two_servers(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgreSQLServer
+    tmp_path_factory: pytest.TempPathFactory, postgresql_programs: None
 ) -> Iterator[tuple[Migration, dict[str, PostgreSQLServer]]]:
     """A server of its own for each side, which may be killed; the control database outlives both."""
-    del postgresql_server  # skips where there is none
     directory: Path = tmp_path_factory.mktemp("faults")
     with ExitStack() as stack:
-        servers = {side: stack.enter_context(PostgreSQLServer()) for side in ("monolith", "service")}
+        servers = {
+            side: stack.enter_context(PostgreSQLServer(killable=True)) for side in ("monolith", "service")
+        }
         databases = Databases(
             servers["monolith"].create_database(),
             servers["service"].create_database(),
@@ -113,12 +113,8 @@ def test_i2_a_postgresql_killed_at_a_step_of_the_switch(on_two_servers, step: st
     recoveries: list[threading.Thread] = []
 
     def crash() -> None:
-        try:
-            thread = threading.Thread(target=server.crash)
-            thread.start()
-            recoveries.append(thread)
-        except ServerUnavailableError as error:
-            pytest.skip(str(error))
+        recoveries.append(threading.Thread(target=server.crash))
+        recoveries[-1].start()
 
     switch(migration, step, crash)
 

@@ -47,7 +47,7 @@ class Stuck(Exception):  # noqa: N818 - what a soak finds, not a mistake of it
 class Soak:
     """One run on two PostgreSQL servers, the monolith's with the control database; a ``with`` block.
 
-    ``tell`` takes a line on each round.
+    ``tell`` takes a line on each round. Raises ServerUnavailableError where there is no PostgreSQL to kill.
     """
 
     def __init__(self, checkout: Path, directory: Path, seed: int, size: Size, tell: Tell) -> None:
@@ -61,7 +61,7 @@ class Soak:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._servers = {side: stack.enter_context(PostgreSQLServer()) for side in Side}
+            self._servers = {side: stack.enter_context(PostgreSQLServer(killable=True)) for side in Side}
             at_monolith, at_service = self._servers[Side.MONOLITH], self._servers[Side.SERVICE]
             self._databases = Databases(
                 at_monolith.create_database(), at_service.create_database(), at_monolith.create_database()
@@ -80,16 +80,16 @@ class Soak:
         self._stack.close()
 
     def run(self, seconds: float) -> Tally:
-        """Load and faults for so long, and what became of it all."""
+        """Load and faults for so long, one round at least, and what became of it all."""
         began = time.monotonic()
         clients = self._environment.start_clients()
         self._environment.wait_for_traffic()
         try:
             self._wiring.controller.sync(PHASE, lambda _: None, lambda: False)
             for fault in faults(self._tally.seed):
+                self._round(fault)
                 if time.monotonic() - began > seconds:
                     break
-                self._round(fault)
         except Stuck as error:
             self._tally.wrong.append(str(error))
         clients.terminate(timeout=60)
@@ -115,7 +115,7 @@ class Soak:
             else:
                 getattr(self._controller(fault), move)(PHASE)
         except TROUBLE as error:
-            self._tell(f"  {error}")
+            self._tell(f"  {str(error).splitlines()[0]}")
         self._come_to_rest()
         self._look_for_one_writer()
         time.sleep(fault.rest)

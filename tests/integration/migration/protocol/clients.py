@@ -9,11 +9,11 @@ from flags.side import Side
 from migration.stages import traffic
 from migration.workers import LIVE_SECONDS
 from tests.integration.migration.protocol.control import PHASE, ModelControl
-from tests.integration.migration.protocol.data import Data, Refused, Row, Transaction
+from tests.integration.migration.protocol.data import Data, RefusedError, Row, Transaction
 from tests.integration.migration.protocol.schedule import Schedule
 
 
-class Broken(AssertionError):
+class InvariantError(AssertionError):
     """An invariant does not hold."""
 
 
@@ -42,20 +42,20 @@ class Ledger:
         self.accepted[ref] = Expected(side, transaction.entry.key, transaction.row)
         self.require_all_on(side)
 
-    def was_refused(self, error: Refused) -> None:
+    def was_refused(self, error: RefusedError) -> None:
         self.refused += 1
         if not self.excused:
-            raise Broken(f"a client's write was refused: {error}")
+            raise InvariantError(f"a client's write was refused: {error}")
 
     def require_all_on(self, side: Side) -> None:
         """Every accepted write is there as it was made last, and once."""
         rows = self.data[side].rows
         refs = [row[0] for row in rows.values()]
         if len(refs) != len(set(refs)):
-            raise Broken(f"I2: a write is doubled on the {side}: {sorted(refs)}")
+            raise InvariantError(f"I2: a write is doubled on the {side}: {sorted(refs)}")
         for ref, expected in self.accepted.items():
             if expected.side is not side and rows.get(expected.key) != expected.row:
-                raise Broken(
+                raise InvariantError(
                     f"I2: {ref} was accepted by the {expected.side} as {expected.row}, "
                     f"and is {rows.get(expected.key)} on the {side}"
                 )
@@ -152,7 +152,7 @@ class Client:
         self._schedule.point(f"write to {side}")
         try:
             transaction = self._ledger.data[side].write(key, row)
-        except Refused as error:
+        except RefusedError as error:
             worker.in_flight -= 1
             if not worker.dead:
                 self._ledger.was_refused(error)
@@ -173,7 +173,7 @@ def stray(ref: str, side: Side, ledger: Ledger, schedule: Schedule, wrong: Calla
     schedule.point(f"go around to {side}")
     try:
         transaction = ledger.data[side].write(None, (ref, 0))
-    except Refused:
+    except RefusedError:
         return
     schedule.point(f"commit astray on {side}")
     if wrong(side):

@@ -95,13 +95,19 @@ class ModelControl(Control):
                 self._seen = (self.revised, read_phase(connection, PHASE))
         return self._seen[1]
 
+    def ends(self) -> list[str]:
+        """How each run has ended, the newest first."""
+        rows = self._driver().execute("SELECT outcome FROM runs ORDER BY rowid DESC")
+        return [outcome or "open" for (outcome,) in rows]
+
     def report(self, status: WorkerStatus) -> None:
         """As ``ControlWorkers.report``, at a fraction of its cost: a model has many workers' lives."""
         self._point("write control")
         holding, in_flight = json.dumps(sorted(status.holding)), json.dumps(dict(status.in_flight))
         values = (status.worker, "here", 1, status.revision, holding, in_flight, None, self.schedule.now)
         self._driver().execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        self.schedule.effects += 1
+        if status.revision == self.revised and not status.in_flight:
+            self.schedule.effects += 1  # what somebody may be waiting for
 
     def now(self, connection: Connection) -> float:
         return self.schedule.now if self.schedule is not None else 1_000.0

@@ -9,7 +9,7 @@ from itertools import count
 
 from dual_write import inbox as inboxes
 from dual_write.adapter import Ownership, Position
-from dual_write.errors import DataError, DrainTimeout, FencedError, LockedError
+from dual_write.errors import DataError, DrainTimeout, LockedError
 from dual_write.inbox import CLOSED, Inbox
 from dual_write.mapping import TableMapping
 from dual_write.replication import Replication
@@ -20,7 +20,7 @@ Row = tuple[str, int]
 """A client's reference, and how often it has written the row."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The write guard's answer."""
 
 
@@ -58,9 +58,9 @@ class Database:
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def write(self, key: int | None, row: Row | None) -> Transaction:
-        """The statement of a client: refused by a guard, else logged, and seen by nobody before its commit."""
+        """A client's statement: refused by a guard, else logged, and seen by nobody until its commit."""
         if self.guard is not None:
-            raise Refused(self.guard.refusal("t"))
+            raise RefusedError(self.guard.refusal("t"))
         if key is None:
             self.sequence += 1
             key = self.sequence
@@ -244,6 +244,3 @@ class ModelReplication(Replication):
 
     def _after(self, effect: str) -> None:
         self._schedule.point(f"told of {effect}")
-
-
-__all__ = ["Data", "Database", "FencedError", "ModelReplication", "Refused", "Row", "Transaction"]

@@ -29,20 +29,23 @@ from migration.schema.tables import leases, workers
 from migration.stages import Stage
 from migration.switch import Switch
 from migration.transitions import Controller
-from tests.integration.migration.protocol.clients import Broken, Client, Ledger, Worker, stray
+from tests.integration.migration.protocol.clients import Client, InvariantError, Ledger, Worker, stray
 from tests.integration.migration.protocol.control import PHASE, STARTS, ModelControl
 from tests.integration.migration.protocol.data import Data, ModelReplication
 from tests.integration.migration.protocol.schedule import Actor, Schedule
 
 HOLD_SECONDS = 1.0
 TARGETS = {Side.SERVICE: Stage.LIVE, Side.MONOLITH: Stage.SHADOW}
-FAULTS = (
-    "none",
+FAULTS_OF_CONTROLLERS = (
     "controller dies",
     "controller dies and its successor too",
     "controller stands still",
     "controller stands still and another goes on",
     "an act fails",
+)
+FAULTS = (
+    "none",
+    *FAULTS_OF_CONTROLLERS,
     "a rival",
     "worker dies",
     "worker is cut off",
@@ -92,7 +95,7 @@ class Explored:
 
 
 def explore(control: ModelControl, plan: Plan, seeds: Iterable[int], **options: Any) -> Explored:
-    """Run one order of acts for each seed. Raises Broken, naming the seed and telling the story."""
+    """Run one order of acts for each seed. Raises InvariantError, naming the seed and telling the story."""
     explored = Explored(set(), 0, Counter())
     with modelled(control):
         for seed in seeds:
@@ -101,7 +104,9 @@ def explore(control: ModelControl, plan: Plan, seeds: Iterable[int], **options: 
                 model.run()
             except AssertionError as error:
                 story = "\n".join(model.trace[-120:])
-                raise Broken(f"seed {seed} ({model.fault}, to the {model.to}): {error}\n{story}") from error
+                raise InvariantError(
+                    f"seed {seed} ({model.fault}, to the {model.to}): {error}\n{story}"
+                ) from error
             explored.interleavings.add(hashlib.sha256("\n".join(model.trace).encode()).digest()[:12])
             explored.acts += len(model.trace)
             explored.ends[model.fault, model.end] += 1
@@ -109,7 +114,7 @@ def explore(control: ModelControl, plan: Plan, seeds: Iterable[int], **options: 
 
 
 class Model:
-    """One order of acts, drawn from ``seed``; ``run`` raises Broken when an invariant does not hold.
+    """One order of acts, drawn from ``seed``; ``run`` raises InvariantError when an invariant does not hold.
 
     ``to`` is the side that is to become the writer. ``switch`` is the procedure under test.
     """
@@ -150,8 +155,7 @@ class Model:
     @property
     def end(self) -> str:
         """How the switch ended, if it began at all."""
-        runs = self._journal.last(PHASE, Switch.kind)
-        return "/".join(run.outcome or "open" for run in runs) or "refused"
+        return "/".join(self._control.ends()) or "refused"
 
     def run(self) -> None:
         """Everything acts until nothing is left to be done; I1 to I4 hold after each act, I7 at the end."""
@@ -335,10 +339,12 @@ class Model:
     def _require_one_writer(self) -> None:
         accepting = [side for side, database in self.data.items() if database.guard is None]
         if len(accepting) > 1 and not self._late:
-            raise Broken("I1: both databases take writes")
+            raise InvariantError("I1: both databases take writes")
         for side, database in self.data.items():
             if len(database.log) != database.accepted:
-                raise Broken(f"I4: the {side} logged {len(database.log)} of {database.accepted} writes")
+                raise InvariantError(
+                    f"I4: the {side} logged {len(database.log)} of {database.accepted} writes"
+                )
 
     def _wind_up(self) -> None:
         """What serve and relay do until nothing is left to do; then everything has to be in its place."""
@@ -348,21 +354,21 @@ class Model:
         self._reconciler.straighten(lambda _: self._replication())
         record = self._control.seen()
         if self._journal.unfinished() or record.hold is not None:
-            raise Broken("I7: a run or a hold is left over")
+            raise InvariantError("I7: a run or a hold is left over")
         guards = {side: database.guard is not None for side, database in self.data.items()}
         if guards != {record.writer: False, record.writer.other: True}:
-            raise Broken(f"I7: the {record.writer} writes, and the guards are {guards}")
+            raise InvariantError(f"I7: the {record.writer} writes, and the guards are {guards}")
         opened = {side: database.inbox.open for side, database in self.data.items()}
         if opened != {record.writer: False, record.writer.other: True}:
-            raise Broken(f"I7: the {record.writer} writes, and the inboxes' doors are {opened}")
+            raise InvariantError(f"I7: the {record.writer} writes, and the inboxes' doors are {opened}")
         replication = self._replication()
         for to in self._directions():
             while self.data.waiting():
                 try:
                     replication.step(to)
                 except FencedError as error:
-                    raise Broken(f"I7: nothing flows to the {to}") from error
+                    raise InvariantError(f"I7: nothing flows to the {to}") from error
         for side in Side:
             self.ledger.require_all_on(side)
         if self.data[Side.MONOLITH].rows != self.data[Side.SERVICE].rows and not self._late:
-            raise Broken("I2: the two sides differ")
+            raise InvariantError("I2: the two sides differ")

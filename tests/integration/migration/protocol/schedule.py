@@ -19,7 +19,7 @@ class Died(BaseException):
     """Raised in a process that was killed: it can do nothing any more, not even tidy up."""
 
 
-class Endless(AssertionError):
+class EndlessError(AssertionError):
     """The actors never come to rest."""
 
 
@@ -111,7 +111,7 @@ class Schedule:
             self._resume(actor)
             after_each()
             if len(self.trace) > MOST_TURNS:
-                raise Endless(f"still at work: {[(each.name, each.at) for each in runnable]}")
+                raise EndlessError(f"still at work: {[(each.name, each.at) for each in runnable]}")
 
     def _runnable(self) -> list[Actor]:
         runnable = [actor for actor in self.actors.values() if actor.runnable]
