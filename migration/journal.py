@@ -145,18 +145,17 @@ class Journal:
         detail: Mapping[str, Any],
     ) -> None:
         step, name, state = line
-        connection.execute(
-            insert(journal).values(
-                run=run.id,
-                phase=run.phase,
-                kind=run.kind,
-                step=step,
-                name=name,
-                state=state,
-                detail=dict(detail),
-                at=self._control.now(connection),
-            )
-        )
+        values = {
+            "run": run.id,
+            "phase": run.phase,
+            "kind": run.kind,
+            "step": step,
+            "name": name,
+            "state": state,
+            "detail": dict(detail),
+            "at": self._control.now(connection),
+        }
+        connection.execute(insert(journal), values)
 
 
 def _open_runs() -> Any:

@@ -159,7 +159,6 @@ class Client:
             return None
         self._schedule.point(f"commit on {side}")
         self._ledger.committed(side, ref, transaction)
-        self._schedule.effects += 1
         self._schedule.point("answer")
         worker.in_flight -= 1
         if worker.dead:
