@@ -284,7 +284,7 @@ def test_i1_a_controller_that_wakes_up_too_late_cannot_shut_the_writer_out(world
 
 
 def test_i7_a_direction_that_a_late_controller_closed_is_opened_again(world) -> None:
-    """It stood still between the drain and the end of the direction; others have cancelled the switch since."""
+    """It stood still between drain and close; others have cancelled the switch since."""
 
     def stand_still(call: str) -> None:
         if call == "close service 1":

@@ -1,31 +1,18 @@
 """A switch among everything that can be at work meanwhile, in one order of acts of the many."""
 
-import hashlib
-import logging
-import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
-from unittest.mock import patch
 
-from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from dual_write.errors import FencedError, UnreachableError
 from dual_write.relay import Relay
-from flags.percent import FULL
 from flags.side import Side
-from migration.control import Control
 from migration.errors import MigrationError, RunUnfinished
 from migration.journal import Journal
 from migration.plan import Plan
 from migration.reconcile import Reconciler
 from migration.relaying import directions
-from migration.schema.tables import leases, workers
 from migration.stages import Stage
 from migration.switch import Switch
 from migration.transitions import Controller
@@ -59,60 +46,6 @@ CLIENT_WRITES = 5
 RELAY_TURNS = 8
 
 
-@contextmanager
-def modelled(control: ModelControl) -> Iterator[None]:
-    """Let the code under test take its time from the model, and let no thread of its own interfere."""
-
-    class Clock:
-        def __getattr__(self, name: str) -> object:
-            return getattr(control.schedule, name)
-
-    class Still:
-        """A lease's heart: leases run out when the model lets them."""
-
-        def __init__(self, **_: object) -> None: ...
-        def start(self) -> None: ...
-        def join(self) -> None: ...
-
-    modules = ("migration.switch", "migration.workers", "migration.procedure", "dual_write.relay", "tenacity")
-    with ExitStack() as stack:
-        for module in (*modules, "tenacity.nap"):
-            stack.enter_context(patch(f"{module}.time", Clock()))
-        still = SimpleNamespace(Thread=Still, Event=threading.Event)
-        stack.enter_context(patch("migration.lease.threading", still))
-        logging.disable(logging.WARNING)  # of every death that the reconciler mends
-        stack.callback(logging.disable, logging.NOTSET)
-        yield
-
-
-@dataclass(slots=True)
-class Explored:
-    """Different orders of acts (their digests), how many acts that were, and how each fault ended."""
-
-    interleavings: set[bytes]
-    acts: int
-    ends: "Counter[tuple[str, str]]"
-
-
-def explore(control: ModelControl, plan: Plan, seeds: Iterable[int], **options: Any) -> Explored:
-    """Run one order of acts for each seed. Raises InvariantError, naming the seed and telling the story."""
-    explored = Explored(set(), 0, Counter())
-    with modelled(control):
-        for seed in seeds:
-            model = Model(control, plan, seed, **options)
-            try:
-                model.run()
-            except AssertionError as error:
-                story = "\n".join(model.trace[-120:])
-                raise InvariantError(
-                    f"seed {seed} ({model.fault}, to the {model.to}): {error}\n{story}"
-                ) from error
-            explored.interleavings.add(hashlib.sha256("\n".join(model.trace).encode()).digest()[:12])
-            explored.acts += len(model.trace)
-            explored.ends[model.fault, model.end] += 1
-    return explored
-
-
 class Model:
     """One order of acts, drawn from ``seed``; ``run`` raises InvariantError when an invariant does not hold.
 
@@ -136,8 +69,7 @@ class Model:
         self._control = control
         self._switch = switch
         self._lenient = lenient
-        source, writer, epoch = STARTS[self.to]
-        self._source = source
+        _, writer, epoch = STARTS[self.to]
         self.data = Data(writer, epoch)
         self.ledger = Ledger(self.data)
         control.begin(self.schedule, self.to)
@@ -178,16 +110,14 @@ class Model:
             add(f"c{number}", partial(client.write, CLIENT_WRITES))
         for number in range(strays):
             side = draw.choice(list(Side))
-            act = partial(stray, f"s{number}", side, self.ledger, self.schedule, self._astray)
-            add(f"stray{number}", act)
+            add(f"s{number}", partial(stray, f"s{number}", side, self.ledger, self.schedule, self._astray))
         add("relay", self._relay)
         add("reconciler", self._reconcile)
-        controller = add("controller", self._walk)
-        self._strike(controller)
+        self._strike(add("controller", self._walk))
 
     def _strike(self, controller: Actor) -> None:
         nth = self.schedule.random.randrange(2, LAST_POINT)
-        add = self.schedule.add
+        add, relay = self.schedule.add, self.schedule.actors["relay"]
         match self.fault:
             case "controller dies":
                 controller.fault = (nth, self._die)
@@ -209,16 +139,15 @@ class Model:
             case "worker is cut off":
                 add("cutter", self._cut_off)
             case "relay dies":
-                self.schedule.actors["relay"].fault = (nth % 20 + 2, self._relay_dies)
+                relay.fault = (nth % 20 + 2, self._relay_dies)
             case "relay stands still":
-                self.schedule.actors["relay"].fault = (nth % 8 + 2, self._relay_stands_still)
+                relay.fault = (nth % 8 + 2, self._relay_stands_still)
 
     # --- what they do
 
     def _walk(self, to: Side | None = None) -> None:
         """As ``Controller`` makes a switch, but for the gates."""
         to = self.to if to is None else to
-        writes = FULL if to is Side.SERVICE else 0
         try:
             self._switch(
                 self._control,
@@ -228,7 +157,7 @@ class Model:
                 to=to,
                 source=STARTS[to][0],
                 target=TARGETS[to],
-                shares={f"{PHASE}.writes": writes},
+                shares={},
                 hold_limit=HOLD_SECONDS,
                 precheck=lambda: None,
             ).walk()
@@ -278,8 +207,7 @@ class Model:
 
     def _expire(self) -> None:
         """The lease of a controller that is gone, or seems so, runs out."""
-        with Control.write(self._control) as connection:
-            connection.execute(update(leases).values(expires_at=0.0))
+        self._control.expire()
         self._abandoned = True
 
     def _stand_still(self, controller: Actor, *, another: bool) -> None:
@@ -328,8 +256,7 @@ class Model:
         self._silence(self.workers[0])
 
     def _silence(self, worker: Worker) -> None:
-        with Control.write(self._control) as connection:
-            connection.execute(update(workers).where(workers.c.worker == worker.name).values(seen_at=0.0))
+        self._control.silence(worker.name)
 
     # --- what must hold
 

@@ -36,13 +36,9 @@ class Actor:
         self.over = False
         self.result: object = None
         self.ready: Callable[[], bool] | None = None
-        self.urgent: Callable[[], bool] = lambda: False
+        self.urgent: Callable[[], bool] | None = None
         self.fault: tuple[int, Callable[[Actor], None]] | None = None
         self.greenlet = greenlet(partial(self._run, act), schedule.hub)
-
-    @property
-    def runnable(self) -> bool:
-        return not (self.over or self.asleep) and (self.ready is None or self.ready())
 
     def _run(self, act: Callable[[], object]) -> None:
         try:
@@ -114,15 +110,13 @@ class Schedule:
                 raise EndlessError(f"still at work: {[(each.name, each.at) for each in runnable]}")
 
     def _runnable(self) -> list[Actor]:
-        runnable = [actor for actor in self.actors.values() if actor.runnable]
-        if not runnable and any(actor.at == SLEEP and not actor.asleep for actor in self._there()):
+        awake = [actor for actor in self.actors.values() if not (actor.over or actor.asleep)]
+        runnable = [actor for actor in awake if actor.ready is None or actor.ready()]
+        if not runnable and any(actor.at == SLEEP for actor in awake):
             self.now += LONG_SECONDS
             self.effects += 1
-            runnable = [actor for actor in self.actors.values() if actor.runnable]
-        return [actor for actor in runnable if actor.urgent()] or runnable
-
-    def _there(self) -> list[Actor]:
-        return [actor for actor in self.actors.values() if not actor.over]
+            runnable = [actor for actor in awake if actor.ready is None or actor.ready()]
+        return [actor for actor in runnable if actor.urgent is not None and actor.urgent()] or runnable
 
     def end(self) -> None:
         """Let go of whatever still stands somewhere."""
@@ -142,7 +136,7 @@ class Schedule:
         return self.now
 
     def perf_counter(self) -> float:
-        return self.now
+        return 0.0  # how long something took is of no interest here, and would make every journal another
 
     def time(self) -> float:
         return self.now

@@ -22,7 +22,8 @@ from migration.switch import Switch
 from tests.integration.migration.protocol.clients import InvariantError
 from tests.integration.migration.protocol.control import ModelControl
 from tests.integration.migration.protocol.data import ModelReplication
-from tests.integration.migration.protocol.model import FAULTS, FAULTS_OF_CONTROLLERS, Explored, explore
+from tests.integration.migration.protocol.explore import Explored, explore
+from tests.integration.migration.protocol.model import FAULTS, FAULTS_OF_CONTROLLERS
 from tests.integration.migration.worlds import write_plan
 
 INTERLEAVINGS = 10_000
