@@ -59,13 +59,12 @@ class Model:
         seed: int,
         *,
         switch: type[Switch] = Switch,
-        fault: str | None = None,
         lenient: bool = False,
     ) -> None:
         self.schedule = Schedule(seed)
         draw = self.schedule.random
         self.to = draw.choice(list(Side))
-        self.fault = draw.choice(FAULTS) if fault is None else fault
+        self.fault = draw.choice(FAULTS)
         self._control = control
         self._switch = switch
         self._lenient = lenient
@@ -245,7 +244,7 @@ class Model:
         self.schedule.point("kill")
         self.workers[0].dead = True
         self.schedule.point("forget")
-        self._silence(self.workers[0])
+        self._control.silence(self.workers[0].name)
 
     def _cut_off(self) -> None:
         """A worker that serves on by what it knew: only the guard keeps its writes out (I1)."""
@@ -253,10 +252,7 @@ class Model:
         self.workers[0].cut_off = True
         self.ledger.excused = "a worker is cut off"
         self.schedule.point("forget")
-        self._silence(self.workers[0])
-
-    def _silence(self, worker: Worker) -> None:
-        self._control.silence(worker.name)
+        self._control.silence(self.workers[0].name)
 
     # --- what must hold
 
