@@ -3,12 +3,13 @@
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, create_engine, event, select, update
 from sqlalchemy.pool import StaticPool
 
 from facade.ports import WorkerStatus
+from flags import revision
 from flags.side import Side
 from migration.control import Change, Control, read_phase
 from migration.journal import Journal
@@ -21,6 +22,8 @@ from tests.integration.migration.protocol.schedule import Schedule
 
 T = TypeVar("T")
 PHASE = "search"
+WITHIN = cast("Connection", object())
+"""Stands for the connection of a change: whatever is done with it is recalled."""
 STARTS = {Side.SERVICE: (Stage.RAMP, Side.MONOLITH, 1), Side.MONOLITH: (Stage.LIVE, Side.SERVICE, 2)}
 """Where a switch to each side sets out: stage, writer, epoch."""
 
@@ -91,14 +94,37 @@ class ModelControl(Control):
             with super().write() as connection:
                 yield connection
             return
-        with self._changing("write control"), super().write() as connection:
+        self.point("write control")
+        self.act("write control")
+        self.memory.load()
+        with super().write() as connection:
             yield connection
+        self.memory.keep()
+        self.point("told of control")
 
     @contextmanager
     def change(self) -> Iterator[Change]:
-        with self._changing("change control"), super().change() as change:
-            yield change
-            self.revised = change.revision
+        """Nobody comes between the parts of a transaction, so that each of them can be recalled by itself."""
+        self.point("change control")
+        self.act("change control")
+        before = self.memory.state
+        raised = self.part("bump", revision.bump)
+        try:
+            yield Change(WITHIN, raised)
+        except BaseException:
+            self.memory.state = before
+            raise
+        self.revised = raised
+        self.point("told of control")
+
+    def part(self, call: Hashable, act: Callable[[Connection], T]) -> T:
+        """A call within a transaction."""
+
+        def write() -> T:
+            with Control.write(self) as connection:
+                return act(connection)
+
+        return self._recall(call, write)
 
     def looked(self, call: Hashable, act: Callable[[], T]) -> T:
         """A call that reads, as an act of its own."""
@@ -146,11 +172,10 @@ class ModelControl(Control):
     def expire(self) -> None:
         """Every lease runs out."""
 
-        def write() -> None:
-            with Control.write(self) as connection:
-                connection.execute(update(leases).values(expires_at=0.0))
+        def run_out(connection: Connection) -> None:
+            connection.execute(update(leases).values(expires_at=0.0))
 
-        self._recall("expire", write)
+        self.part("expire", run_out)
 
     # --- the facade's workers
 
@@ -177,15 +202,6 @@ class ModelControl(Control):
         if self.schedule is not None and not self._alone:
             self.schedule.point(name)
 
-    @contextmanager
-    def _changing(self, name: str) -> Iterator[None]:
-        self.point(name)
-        self.act(name)
-        self.memory.load()
-        yield
-        self.memory.keep()
-        self.point("told of control")
-
     def _recall(self, call: Hashable, act: Callable[[], T]) -> T:
         self._alone, alone = True, self._alone
         try:
@@ -194,6 +210,8 @@ class ModelControl(Control):
             self._alone = alone
 
     def _start(self, stage: Stage, writer: Side, epoch: int) -> tuple[int, int]:
-        with self.change() as change:
-            self.amend(change, PHASE, "model", "a start", stage=stage, writer=writer, epoch=epoch)
+        with Control.change(self) as change:
+            values = {"stage": stage, "writer": writer, "epoch": epoch}
+            self.amend(change, PHASE, "model", "a start", **values)
+        self.memory.keep()
         return self.memory.state, change.revision

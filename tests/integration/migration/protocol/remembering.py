@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from migration.control import Control
+from migration.control import Change, Control
 from migration.journal import Entry, Journal, Run
 from migration.lease import TTL_SECONDS, Lease
 from migration.procedure import Detail
 from migration.stages import PhaseRecord
-from tests.integration.migration.protocol.control import ModelControl
+from tests.integration.migration.protocol.control import WITHIN, ModelControl
 
 
 def remembering(control: ModelControl) -> dict[str, Any]:
@@ -66,7 +67,13 @@ def _journal(control: ModelControl) -> dict[str, Any]:
 
 
 def _lease(control: ModelControl) -> dict[str, Any]:
-    acquire, release = Lease.acquire.__func__, Lease.release
+    acquire, release, hold = Lease.acquire.__func__, Lease.release, Lease.hold
+
+    def still_held(lease: Lease, connection: Connection) -> None:
+        if connection is WITHIN:
+            control.part(("hold", lease.token), lambda real: hold(lease, real))
+        else:
+            hold(lease, connection)
 
     def acquired(cls: type[Lease], _: Control, name: str, holder: str, ttl: float = TTL_SECONDS) -> Lease:
         token = control.written(("acquire", holder), lambda: acquire(cls, control, name, holder, ttl).token)
@@ -81,11 +88,12 @@ def _lease(control: ModelControl) -> dict[str, Any]:
     return {
         "migration.lease.Lease.acquire": classmethod(acquired),
         "migration.lease.Lease.release": released,
+        "migration.lease.Lease.hold": still_held,
     }
 
 
 def _phases(control: ModelControl) -> dict[str, Any]:
-    phase, phases = Control.phase, Control.phases
+    phase, phases, amend = Control.phase, Control.phases, Control.amend
 
     def one(_: Control, name: str) -> PhaseRecord:
         return control.looked("phase", lambda: phase(control, name))
@@ -93,4 +101,14 @@ def _phases(control: ModelControl) -> dict[str, Any]:
     def every(_: Control) -> dict[str, PhaseRecord]:
         return control.looked("phases", lambda: phases(control))
 
-    return {"migration.control.Control.phase": one, "migration.control.Control.phases": every}
+    def amended(_: Control, change: Change, name: str, actor: str, what: str, **values: Any) -> PhaseRecord:
+        call = ("amend", name, actor, what, repr(values))
+        return control.part(
+            call, lambda real: amend(control, Change(real, change.revision), name, actor, what, **values)
+        )
+
+    return {
+        "migration.control.Control.phase": one,
+        "migration.control.Control.phases": every,
+        "migration.control.Control.amend": amended,
+    }
