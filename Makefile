@@ -2,19 +2,22 @@
 #   make setup   install          make check   lint, types, direction of imports
 #   make demo    the journey      make test    all tests
 #   make bench   all benchmarks   make clean   remove what was made
+#   make soak    random faults under load, for MINUTES
 #
 #   make demo ARGS="--database postgresql"     make test ARGS="-k isso"
 #   make bench-facade ARGS="--quick"           make setup PYTHON=python3.13
+#   make soak MINUTES=60 ARGS="--seed 7"
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCHMARKS = $(patsubst benchmarks/%.py,bench-%,$(shell grep -l 'Options[.]parse' benchmarks/*.py))
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test soak check bench clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -24,6 +27,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,9 +1,10 @@
 """Everything that the demo runs on: monolith, service, facade, relay and clients, on free ports."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -47,11 +48,11 @@ class Databases:
 class Environment:
     """The running servers of one demo; a ``with`` block ends them all."""
 
-    def __init__(self, checkout: Path, directory: Path, engine: str, size: Size) -> None:
+    def __init__(self, checkout: Path, directory: Path, engine: str | Databases, size: Size) -> None:
         """``checkout`` holds the reference applications; ``directory`` takes databases, plan and logs.
 
-        ``engine`` is ``sqlite`` or ``postgresql``. Raises DemoError when the checkout has no reference
-        applications, and ServerUnavailableError when there is no PostgreSQL.
+        ``engine`` is ``sqlite`` or ``postgresql``, or names empty databases. Raises DemoError when the
+        checkout has no reference applications, and ServerUnavailableError when there is no PostgreSQL.
         """
         if not (checkout / "monolith").is_dir() or not (checkout / "deploy" / "reference.toml").is_file():
             raise DemoError(
@@ -67,6 +68,8 @@ class Environment:
         self._engine = engine
         self._size = size
         self._stack = ExitStack()
+        self._processes: dict[str, Process] = {}
+        self._starts: dict[str, Callable[[], Process]] = {}
         self.facade_port = free_port()
         self._monolith_port = free_port()
         self._service_port = free_port()
@@ -119,16 +122,26 @@ class Environment:
         replication = wiring.controller.replication(PHASE)
         try:
             if not replication.settle(Side.SERVICE, _SETTLE_SECONDS):
-                raise DemoError(
-                    f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{self._relay.output()}"
-                )
+                output = self.process("relay").output()
+                raise DemoError(f"the relay did not catch up in {_SETTLE_SECONDS:.0f} s:\n{output}")
         finally:
             replication.dispose()
 
     def _answered(self) -> bool:
         return self.history.exists() and self.history.read_bytes().count(b'"event": "request"') >= 100
 
+    def replace(self, name: str) -> None:
+        """SIGKILL a process (``monolith``, ``service``, ``facade``, ``relay``) and start another for it."""
+        self._processes[name].kill()
+        self._processes[name] = self._starts[name]()
+
+    def process(self, name: str) -> Process:
+        """One of the processes that run."""
+        return self._processes[name]
+
     def _databases(self) -> Databases:
+        if isinstance(self._engine, Databases):
+            return self._engine
         if self._engine == "postgresql":
             server = self._stack.enter_context(PostgreSQLServer())
             return Databases(server.create_database(), server.create_database(), server.create_database())
@@ -155,7 +168,7 @@ class Environment:
         monolith.wait_for_port(self._monolith_port, _START_SECONDS)
         service.wait_for_port(self._service_port, _START_SECONDS)
         facade.wait_for_http(f"{self.admin_url}/-/readyz", _START_SECONDS)
-        self._relay = self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
+        self._run("relay", [*_STRANGLER, "relay", "--plan", str(self.plan_file)])
 
     def _application(self, name: str, module: str, port: int, database: str) -> Process:
         return self._run(name, [sys.executable, "-m", module, "--port", str(port), "--database", database])
@@ -179,14 +192,19 @@ class Environment:
         self.plan_file.write_text(tomlkit.dumps(plan))
 
     def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
-        return self._stack.enter_context(
-            Process(
-                command,
-                self.directory / f"{name}.log",
-                environment=_SECRETS | (environment or {}),
-                directory=self._checkout,
-            )
+        self._starts[name] = partial(
+            Process,
+            command,
+            self.directory / f"{name}.log",
+            environment=_SECRETS | (environment or {}),
+            directory=self._checkout,
         )
+        self._processes[name] = self._starts[name]()
+        self._stack.callback(self._end, name)
+        return self._processes[name]
+
+    def _end(self, name: str) -> None:
+        self._processes[name].terminate()
 
 
 _STRANGLER = (sys.executable, "-m", "migration.cli")

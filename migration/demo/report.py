@@ -7,7 +7,7 @@ from typing import Any
 from migration.checking import CheckReport
 from migration.demo import lookup
 from migration.demo.environment import Databases
-from migration.demo.history import History, Request, Verdict, judge, percentiles, stage_at, timeline
+from migration.demo.history import History, Request, Verdict, Write, judge, percentiles, stage_at, timeline
 from migration.demo.journey import Switched, Travelled
 from migration.summary import ShadowSummary
 
@@ -25,7 +25,7 @@ def assemble(
 ) -> dict[str, Any]:
     """The report as plain values, in the shape that ``strangler demo --json`` promises."""
     failed = [request for request in history.requests if request.error is not None]
-    verdict, examples = _writes(history, databases)
+    verdict = looked_up(history.writes, databases, "service")
     return {
         "requests": {"total": len(history.requests), "failed": len(failed)},
         "writes": {
@@ -43,7 +43,8 @@ def assemble(
         "latency_ms": _latencies(history.requests, travelled.stages),
         "seconds": round(seconds, 1),
         "timeline": timeline(history.requests, travelled.stages, _WINDOW_SECONDS),
-        "failures": sorted({f"{request.name}: {request.error}" for request in failed})[:20] + examples,
+        "failures": sorted({f"{request.name}: {request.error}" for request in failed})[:20]
+        + verdict.examples,
     }
 
 
@@ -60,20 +61,21 @@ def succeeded(report: Mapping[str, Any]) -> bool:
     )
 
 
-def _writes(history: History, databases: Databases) -> tuple[Verdict, list[str]]:
-    """Every acknowledged write, looked up on the side that owns its table; resources in their copy too."""
-    saved = [write for write in history.writes if write.table == "saved_searches"]
-    resources = [write for write in history.writes if write.table == "resources"]
+def looked_up(writes: Sequence[Write], databases: Databases, owner: str) -> Verdict:
+    """Every acknowledged write, on the side that owns its table: ``owner`` has the saved searches, the
+    monolith the resources, and the service a copy of those."""
+    saved = [write for write in writes if write.table == "saved_searches"]
+    resources = [write for write in writes if write.table == "resources"]
     owned, followed = lookup.resources(databases)
-    verdicts = [judge(saved, lookup.saved_searches(databases, "service")), judge(resources, owned)]
+    verdicts = [judge(saved, lookup.saved_searches(databases, owner)), judge(resources, owned)]
     copies = judge(resources, followed)
-    total = Verdict(
+    return Verdict(
         acknowledged=sum(each.acknowledged for each in verdicts),
         found=sum(each.found for each in verdicts) - copies.lost,
         lost=sum(each.lost for each in verdicts) + copies.lost,
         doubled=sum(each.doubled for each in [*verdicts, copies]),
+        examples=[example for each in [*verdicts, copies] for example in each.examples],
     )
-    return total, [example for each in [*verdicts, copies] for example in each.examples]
 
 
 def _switch(switch: Switched, requests: Sequence[Request]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +25,8 @@ from migration.demo.processes import Process, free_port
 
 # Where Debian and its kin keep the servers, one directory for each major version.
 _PACKAGED = Path("/usr/lib/postgresql")
+
+_RECOVERY_SECONDS = 30.0
 
 _IMAGE = "postgres:16-alpine"
 _REMEDY = "Give a server's URL, start Docker, or install PostgreSQL: `apt-get install postgresql`."
@@ -42,12 +47,21 @@ class PostgreSQLServer:
     Raises ServerUnavailableError, which names what each way lacked and the remedy.
     """
 
-    def __init__(self, given: str | None = None, *, settings: Mapping[str, str] | None = None) -> None:
-        """``settings`` are added to the configuration of a server started here."""
+    def __init__(
+        self,
+        given: str | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        killable: bool = False,
+    ) -> None:
+        """``settings`` are added to the configuration of a server started here. One that is ``killable`` is
+        always this process's own child, from the system's packages."""
         self._given = given
+        self._killable = killable
         self._settings = {**_SETTINGS, **(settings or {})}
         self._resources = contextlib.ExitStack()
         self._address = URL.create("postgresql+psycopg")
+        self._own: _Own | None = None
         self.origin = ""  # where it came from, in words
 
     def __enter__(self) -> Self:
@@ -72,6 +86,22 @@ class PostgreSQLServer:
             result = connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else []
 
+    def crash(self) -> None:
+        """SIGKILL a killable server, and return when it serves the same data again."""
+        assert self._own is not None  # noqa: S101 - killable ones are started here
+        self._own.process.kill()
+        deadline = time.monotonic() + _RECOVERY_SECONDS
+        while True:
+            self._own.process = self._own.start()
+            try:
+                self._own.process.wait_until(_connecting(self._address), 60, "did not accept connections")
+            except ProcessError:
+                # Until the last of the old server's children has noticed, its memory is in use.
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
     def create_database(self) -> str:
         """Make a fresh, empty database; its URL."""
         name = f"strangler_{uuid.uuid4().hex[:16]}"
@@ -87,7 +117,9 @@ class PostgreSQLServer:
         if self._given is not None:
             yield _answering(self._given), "given"
             return
-        ways = {"Docker": self._from_docker, "the system's packages": self._from_packages}
+        ways = {"the system's packages": self._from_packages}
+        if not self._killable:
+            ways = {"Docker": self._from_docker, **ways}
         lacking = []
         with contextlib.ExitStack() as resources:
             for name, way in ways.items():
@@ -145,18 +177,37 @@ class PostgreSQLServer:
                 "port": str(port),
                 "unix_socket_directories": directory,
             }
-            with Process(
+            start = partial(
+                Process,
                 [programs / "postgres", "-D", data, *self._arguments(**listen)],
                 log,
                 user=user,
                 directory=Path(directory),
                 stop=signal.SIGINT,  # fast shutdown: it does not wait for clients to leave
-            ) as server:
-                server.wait_until(_connecting(address), 60, "did not accept connections")
+            )
+            self._own = own = _Own(start, start())
+            try:
+                own.process.wait_until(_connecting(address), 60, "did not accept connections")
                 yield address
+            finally:
+                self._own = None
+                own.process.terminate()
 
     def _arguments(self, **more: str) -> list[str]:
         return [part for name, value in (self._settings | more).items() for part in ("-c", f"{name}={value}")]
+
+
+def installed() -> bool:
+    """Whether the system has what a killable server needs."""
+    return _programs() is not None
+
+
+@dataclass(slots=True)
+class _Own:
+    """A server started here, and how to start it again."""
+
+    start: Callable[[], Process]
+    process: Process
 
 
 def _engine(address: URL) -> Engine:

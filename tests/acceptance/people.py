@@ -23,10 +23,11 @@ class Ledger:
     """What one person was told. ``kept`` are acknowledged searches: their reference, and their last name.
 
     ``refused`` were answered with 503 and a time to try again; anything else that went wrong is in
-    ``failures``.
+    ``failures``, and ``unclear`` has the names that it may have given a search since.
     """
 
     kept: dict[str, str] = field(default_factory=dict)
+    unclear: dict[str, set[str]] = field(default_factory=dict)
     acknowledged: int = 0
     refused: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -75,16 +76,21 @@ class Person:
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.TransportError as error:
-            self.ledger.failures.append(f"{method} {path}: {type(error).__name__}: {error}")
+            self._failed(f"{method} {path}: {type(error).__name__}: {error}", ref, name)
             return
         if answer.status_code == 503 and "retry-after" in answer.headers:
             self.ledger.refused.append(ref if method == "POST" else name)
         elif answer.is_success:
             self.ledger.kept[ref] = name
+            self.ledger.unclear.pop(ref, None)
             self.ledger.acknowledged += 1
             self._ids.setdefault(ref, answer.json()["id"])
         else:
-            self.ledger.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+            self._failed(f"{method} {path}: {answer.status_code} {answer.text[:200]}", ref, name)
+
+    def _failed(self, what: str, ref: str, name: str) -> None:
+        self.ledger.failures.append(what)
+        self.ledger.unclear.setdefault(ref, set()).add(name)
 
 
 class Crowd:
@@ -145,12 +151,13 @@ class Crowd:
     def differences(self, databases: Databases, owner: str) -> list[str]:
         """In what the owner's rows are not what people were told; ask while nobody writes."""
         rows = saved_searches(databases, owner)
-        expected = {ref: name for person in self.people for ref, name in person.ledger.kept.items()}
         found = [
             f"{ref} is kept as {name}, and found as {list(rows.get(ref, ()))}"
-            for ref, name in expected.items()
-            if list(rows.get(ref, ())) != [name]
+            for person in self.people
+            for ref, name in person.ledger.kept.items()
+            if len(rows.get(ref, ())) != 1 or rows[ref][0] not in {name, *person.ledger.unclear.get(ref, ())}
         ]
+        found += [f"{ref} is there {len(of_ref)} times" for ref, of_ref in rows.items() if len(of_ref) > 1]
         names = {name for of_ref in rows.values() for name in of_ref}
         return found + [
             f"{each} was refused, and is there" for each in self.refused if each in {*rows, *names}

@@ -1,75 +1,19 @@
 """Whichever step of a switch its controller is killed after, one side goes on writing and nothing is lost."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from flags.side import Side
-from migration.checking import check_phase
 from migration.demo.environment import PHASE, Environment
-from migration.errors import GateClosed
 from migration.journal import CANCELLED, FINISHED, Journal
-from migration.stages import PhaseRecord, Stage
+from migration.stages import Stage
 from migration.switch import Switch
-from migration.wiring import Wiring
-from tests.acceptance.dying import kill_after
-from tests.acceptance.people import Crowd
+from tests.acceptance.migrations import Migration, assert_one_writer
 
-TABLE = {Side.MONOLITH: "saved_searches", Side.SERVICE: "saved_queries"}
 STEPS = {step.name: number for number, step in enumerate(Switch.steps, 1)}
 COMMIT = STEPS["commit"]
-TAKEN_OVER_SECONDS = 30
-GATE_SECONDS = 30
-
-
-class Migration:
-    """A phase with people on it, that can be brought to any stage."""
-
-    def __init__(self, environment: Environment) -> None:
-        self.environment = environment
-        self.wiring = Wiring.load(environment.plan_file)
-        self.crowd = Crowd(environment.url)
-
-    @property
-    def record(self) -> PhaseRecord:
-        return self.wiring.control.phase(PHASE)
-
-    def reach(self, stage: Stage) -> None:
-        """By the ordinary moves, forward or round by a rollback."""
-        controller = self.wiring.controller
-        while (now := self.record.stage) is not stage:
-            match now:
-                case Stage.OFF:
-                    controller.sync(PHASE, lambda _: None, lambda: False)
-                    assert check_phase(self.wiring, PHASE).clean
-                case Stage.LIVE:
-                    controller.rollback(PHASE)
-                case _:
-                    self._advance()
-
-    def killed_after(self, move: str, number: int) -> None:
-        """Return when a controller was killed in the move, and nothing is left to be ended."""
-        kill_after(self.environment.plan_file, move, number)
-        deadline = time.monotonic() + TAKEN_OVER_SECONDS
-        while Journal(self.wiring.control).unfinished():
-            assert time.monotonic() < deadline, "nobody took the switch over"
-            time.sleep(0.05)
-
-    def _advance(self) -> None:
-        deadline = time.monotonic() + GATE_SECONDS
-        while True:
-            try:
-                self.wiring.controller.advance(PHASE)
-            except GateClosed:
-                if time.monotonic() > deadline:
-                    raise
-                self.crowd.read(30)  # shadow needs samples
-            else:
-                return
 
 
 @pytest.fixture(scope="module")
@@ -88,30 +32,6 @@ def migrations(environments: Callable[[str], Environment]) -> Iterator[Callable[
             return running[engine]
 
         yield migration
-
-
-def assert_one_writer(migration: Migration, writer: Side) -> None:
-    """The facade sends writes to ``writer``, its database takes them, and the other one's does not.
-
-    Whatever people were told is there once, and both sides become equal.
-    """
-    record = migration.record
-    assert (record.writer, record.hold) == (writer, None)
-    with migration.wiring.replicating(PHASE) as replication:
-        assert not replication.guarded(writer)
-        assert replication.guarded(writer.other)
-    with migration.wiring.engines(PHASE, writer) as (loser_engine, writer_engine):
-        with pytest.raises(DBAPIError, match=f"{writer}.*{record.epoch}"), loser_engine.begin() as connection:
-            connection.execute(text(f"DELETE FROM {TABLE[writer.other]}"))
-        with writer_engine.connect() as connection:
-            changed = connection.execute(text(f"UPDATE {TABLE[writer]} SET notify = notify"))
-            assert changed.rowcount > 0
-            connection.rollback()
-    migration.crowd.go_on(3)
-    with migration.crowd.paused():
-        assert migration.crowd.differences(migration.environment.databases, writer.value) == []
-        assert migration.crowd.failures == []
-    assert check_phase(migration.wiring, PHASE).clean
 
 
 CUTOVER = ("advance", Stage.RAMP, Stage.LIVE, Side.SERVICE)
@@ -157,3 +77,4 @@ def test_i7_a_controller_killed_after_a_step_leaves_one_writer(migrations, engin
         [run] = Journal(migration.wiring.control).last(PHASE, Switch.kind, limit=1)
         assert run.outcome == (FINISHED if committed else CANCELLED)
     assert_one_writer(migration, to if committed else to.other)
+    assert migration.crowd.failures == []

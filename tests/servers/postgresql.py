@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
 from migration.demo.errors import ServerUnavailableError
-from migration.demo.servers import PostgreSQLServer
+from migration.demo.servers import PostgreSQLServer, installed
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +19,24 @@ def postgresql_server() -> Iterator[PostgreSQLServer]:
             given = os.environ.get("STRANGLER_TEST_POSTGRESQL") or None
             server = resources.enter_context(PostgreSQLServer(given))
         except ServerUnavailableError as error:
-            # In CI a test that does not run is a test that is missing.
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+            _missing(str(error))
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_programs() -> None:
+    """For tests that kill servers: those have to be started from the system's packages."""
+    if not installed():
+        _missing(
+            "No PostgreSQL to kill: neither PATH nor /usr/lib/postgresql has initdb and postgres. "
+            "Install it: `apt-get install postgresql`."
+        )
+
+
+def _missing(what: str) -> NoReturn:
+    # In CI a test that does not run is a test that is missing.
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
+    raise AssertionError
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from dual_write.adapter import KEPT
+from dual_write.apply import Work
 from dual_write.errors import DataError, DrainTimeout
 from flags.side import Side
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
@@ -74,6 +75,45 @@ def test_i3_an_older_version_never_wins(like_pair: Pair) -> None:
         ):
             claimed = channel.target.claim(session, name, "t", epoch, [("[1]", sequence, False)])
             assert bool(claimed) is fresh, (epoch, sequence)
+
+
+def test_i3_a_batch_that_is_delivered_again_changes_nothing(like_pair: Pair) -> None:
+    """As from a position that was not kept; what came first is not brought back, nor what was deleted."""
+    like_pair.define(T)
+    replication = like_pair.started(MAPPING)
+    like_pair.monolith.run("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    like_pair.monolith.run("UPDATE t SET n = 'c' WHERE id = 1", "DELETE FROM t WHERE id = 2")
+    settle(replication)
+    before = _versions(like_pair)
+    for limit in (1, 2, 1000):
+        like_pair.service.run(f"UPDATE {_name(like_pair, 'inbox')} SET at_xid = 0, at_id = 0")
+        while replication.step(Side.SERVICE, limit):
+            like_pair.assert_equal("t")
+        assert _versions(like_pair) == before
+
+
+@pytest.mark.parametrize("newer", ["DELETE FROM t", "UPDATE t SET n = 'new'"])
+def test_i3_a_change_that_arrives_late_finds_a_newer_version(like_pair: Pair, newer: str) -> None:
+    """The row as an older batch carried it, written after a newer batch: delayed, or in another order."""
+    like_pair.define(T)
+    replication = like_pair.started(MAPPING)
+    like_pair.monolith.run("INSERT INTO t VALUES (1, 'old')")
+    settle(replication)
+    like_pair.monolith.run(newer)
+    settle(replication)
+    [channel] = [channel for channel in replication._channels if channel.stream.to is Side.SERVICE]
+    with channel.target.writing() as session:
+        for rows in ({("t", "[1]"): (1, "old")}, {}):
+            assert channel.applier.apply(session, 1, [Work("t", "[1]", 1, 1)], rows) == []
+    like_pair.assert_equal("t")
+
+
+def _name(pair: Pair, table: str) -> str:
+    return f"strangler.{table}" if pair.service.is_postgresql else f"strangler_{table}"
+
+
+def _versions(pair: Pair) -> list[tuple[object, ...]]:
+    return pair.service.query(f"SELECT * FROM {_name(pair, 'version')} ORDER BY 1, 2, 3")
 
 
 def test_a_switch_does_not_wait_for_an_unrelated_transaction(postgresql_pair: Pair) -> None:

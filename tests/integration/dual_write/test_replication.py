@@ -149,3 +149,10 @@ def test_sqlite_in_wal_mode(sqlite_pair: Pair) -> None:
         sqlite_pair.service.run("UPDATE items SET name = 'b'")
         settle(replication, Side.MONOLITH)
     sqlite_pair.assert_equal("items")
+
+
+def test_a_direction_tells_whether_it_is_open(items: Pair) -> None:
+    replication = items.started(MAPPING)
+    assert (replication.flows(Side.SERVICE), replication.flows(Side.MONOLITH)) == (True, False)
+    switch(replication, Side.SERVICE, 2)
+    assert (replication.flows(Side.SERVICE), replication.flows(Side.MONOLITH)) == (False, True)

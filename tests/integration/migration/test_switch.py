@@ -283,6 +283,36 @@ def test_i1_a_controller_that_wakes_up_too_late_cannot_shut_the_writer_out(world
     assert reconciler.straighten(rescuer.controller.replication) == []
 
 
+def test_i7_a_direction_that_a_late_controller_closed_is_opened_again(world) -> None:
+    """It stood still between drain and close; others have cancelled the switch since."""
+
+    def stand_still(call: str) -> None:
+        if call == "close service 1":
+            with here.control.write() as connection:
+                connection.execute(update(leases).values(expires_at=1.0))
+            assert [run.outcome for run in reconciler.tick()] == [CANCELLED]
+
+    rescuer = world()
+    here = world(fail=stand_still)
+    reconciler = Reconciler(rescuer.control, rescuer.controller.resume)
+    rescuer.reach(Stage.RAMP)
+    with pytest.raises(LeaseLost):
+        here.controller.advance(PHASE)
+    assert not here.data.flows(Side.SERVICE)
+
+    assert reconciler.straighten(rescuer.controller.replication) == [PHASE]
+    assert_settled(here, Side.MONOLITH, Stage.RAMP)
+
+
+def test_i7_a_complete_phase_has_nothing_to_straighten(world) -> None:
+    here = world()
+    here.reach(Stage.LIVE)
+    here.checked()
+    here.controller.complete(PHASE)
+    reconciler = Reconciler(here.control, here.controller.resume)
+    assert reconciler.straighten(here.controller.replication) == []
+
+
 def test_i7_a_death_is_answered_within_five_seconds() -> None:
     assert TTL_SECONDS + 2 * TICK_SECONDS < 5
 

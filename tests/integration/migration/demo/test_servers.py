@@ -54,3 +54,11 @@ def test_without_any_server_each_way_says_what_it_lacked(
         PostgreSQLServer(),
     ):
         pass
+
+
+@pytest.mark.usefixtures("postgresql_programs")
+def test_a_server_that_crashed_serves_the_same_data_again() -> None:
+    with PostgreSQLServer(killable=True) as server:
+        name = str(make_url(server.create_database()).database)
+        server.crash()
+        assert server.execute("SELECT current_database()", name) == [(name,)]
