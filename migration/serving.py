@@ -6,13 +6,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from facade import server
 from facade.admin import Readiness, admin_app
+from facade.client_api import client_api
 from facade.lifespan import Application, application
 from facade.worker import Worker
 from migration.control import Control
@@ -87,6 +89,8 @@ def serve(
         lambda: readiness(wiring.control, workers, reloading.refused), str(metrics), plan.admin_token()
     )
 
+    app.include_router(client_api(lambda: served_flags(wiring), plan.admin_token()))
+
     def serve_admin(ending: threading.Event) -> None:
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
 
@@ -107,6 +111,12 @@ def serve(
         on_reload=reloading.reload,
         certificate=certificate(plan),
     )
+
+
+def served_flags(wiring: Wiring) -> tuple[int, Mapping[str, Any]]:
+    """The control revision and every flag. A flag that changes between the two looks is told again."""
+    revision = wiring.control.revision()
+    return revision, wiring.flags.export()
 
 
 def readiness(control: Control, workers: int, refused: str | None = None) -> Readiness:

@@ -42,9 +42,12 @@ class Facade:
         answer = self.admin.get("/-/readyz")
         return answer.status_code, answer.json()
 
+    @property
+    def token(self) -> str:
+        return (self.directory / ".strangler" / "admin-token").read_text().strip()
+
     def metrics(self) -> str:
-        token = (self.directory / ".strangler" / "admin-token").read_text().strip()
-        answer = self.admin.get("/-/metrics", headers={"Authorization": f"Bearer {token}"})
+        answer = self.admin.get("/-/metrics", headers={"Authorization": f"Bearer {self.token}"})
         return answer.raise_for_status().text
 
     def close(self) -> int:
