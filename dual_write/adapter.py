@@ -133,6 +133,19 @@ class Adapter(ABC):
     def horizon_seconds(self, session: Session) -> float:
         """Age of the oldest transaction that holds the log's reading back."""
 
+    def newest(self, session: Session) -> int:
+        """The highest id that the log has given out."""
+        [(number,)] = session.execute(f"SELECT coalesce(max(id), 0) FROM {self.name('change')}")
+        return int(number)
+
+    def edge(self, session: Session) -> int:  # noqa: ARG002 - one writer at a time: none can be overtaken
+        """Once ``beyond`` this, every transaction of now has ended."""
+        return 0
+
+    def beyond(self, session: Session, edge: int) -> bool:  # noqa: ARG002 - as above
+        """Whether all transactions that were open at the edge have ended."""
+        return True
+
     @abstractmethod
     def purge(self, session: Session, stream: str, position: Position) -> int:
         """Delete the entries that ``position`` has passed; their number."""

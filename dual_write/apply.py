@@ -159,12 +159,12 @@ class Applier:
 
     def _write(self, session: Session, epoch: int, operation: _Operation) -> None:
         carrier, writer = operation.carrier, operation.carrier.writer
+        deleted = operation.kind != "upsert"
+        entries = [(work.key, work.seq, deleted) for work in operation.works]
+        fresh = self._target.claim(session, self._stream, carrier.flow.source, epoch, entries)
         if operation.kind == "sweep":
             self._sweep(session, carrier)
             return
-        deleted = operation.kind == "delete"
-        entries = [(work.key, work.seq, deleted) for work in operation.works]
-        fresh = self._target.claim(session, self._stream, carrier.flow.source, epoch, entries)
         chosen = [
             value for work, value in zip(operation.works, operation.values, strict=True) if work.key in fresh
         ]

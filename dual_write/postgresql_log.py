@@ -47,6 +47,22 @@ class PostgreSQLLog(Adapter):
         )
         return max(0.0, float(age))
 
+    def newest(self, session: Session) -> int:
+        [(number,)] = session.execute(
+            "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('strangler.change', 'id')), 0)"
+        )
+        return int(number)
+
+    def edge(self, session: Session) -> int:
+        [(edge,)] = session.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        return int(edge)
+
+    def beyond(self, session: Session, edge: int) -> bool:
+        [(ended,)] = session.execute(
+            "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= ?::text::xid8", str(edge)
+        )
+        return bool(ended)
+
     def purge(self, session: Session, stream: str, position: Position) -> int:
         [(count,)] = session.execute(
             "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "

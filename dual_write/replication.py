@@ -7,7 +7,9 @@ from functools import partial
 from dual_write import inbox as inboxes
 from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Adapter, Captured, Ownership
+from dual_write.apply import WHOLE_TABLE
 from dual_write.backfill import Backfill, BackfillProgress
+from dual_write.changes import Changes
 from dual_write.channel import Channel
 from dual_write.databases import adapter
 from dual_write.drain import drain, settle
@@ -168,15 +170,21 @@ class Replication:
             with channel.target.reading() as session:
                 rows = session.execute(
                     f"SELECT key FROM {channel.target.name('version')} WHERE stream = ? AND tbl = ? "
-                    "ORDER BY epoch DESC, seq DESC LIMIT ?",
+                    "AND key <> ? ORDER BY epoch DESC, seq DESC LIMIT ?",
                     channel.stream.name,
                     flow.source,
+                    WHOLE_TABLE,
                     limit,
                 )
             reader = channel.carriers[flow.source].reader
             with channel.source.reading() as session:
                 return reader.delivered(session, [key for (key,) in rows])
         return []
+
+    def changes(self, to: Side) -> Changes | None:
+        """What changes towards ``to``; None when nothing flows that way."""
+        towards = self._towards(to)
+        return Changes(towards, self._towards(to.other)) if towards else None
 
     def drain(self, to: Side, deadline: float) -> int:
         """With the source guarded: apply all that its log holds, without waiting for the horizon.

@@ -13,6 +13,7 @@ from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_history import Scope, known_marks
 from migration.check_memory import Resumption, resumption
 from migration.control import Control
 from migration.doctor_databases import reach
@@ -31,6 +32,8 @@ class CheckReport:
     phase: str
     results: Sequence[tuple[Side, CheckResult]]
     soundness: Soundness = SOUND
+    scope: Scope = Scope.WHOLE
+    compared: str = ""
 
     @property
     def clean(self) -> bool:
@@ -53,6 +56,9 @@ class CheckReport:
         return {
             "phase": self.phase,
             "clean": self.clean,
+            "scope": self.scope,
+            "compared": self.compared,
+            "marks": {to: [result.mark.source, result.mark.target] for to, result in self.results if result.mark},
             "rows": self.rows,
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
@@ -71,20 +77,38 @@ def check_phase(
     limit: int | None = None,
     manners: Manners = Manners(),  # noqa: B008 - it is frozen
     fresh: bool = False,
+    since: bool = False,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
     ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
     A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
-    its first beginning.
+    its first beginning. With ``since`` only those keys are compared that changed behind the last check, if
+    that was clean, or else everything.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    whole = table is None and limit is None and record.stage is not Stage.OFF
+    marks = known_marks(wiring.control, phase, _compared(wiring, record)) if since else {}
+    whole = not marks and table is None and limit is None and record.stage is not Stage.OFF
     with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, flows, progress, table, limit, manners, memory))
+            (
+                to,
+                _compare(
+                    wiring,
+                    replication,
+                    record,
+                    to,
+                    flows,
+                    progress=progress,
+                    table=table,
+                    limit=limit,
+                    manners=manners,
+                    memory=None if memory is None else memory.towards(to),
+                    since=marks.get(to),
+                ),
+            )
             for to, flows in flows_of(mappings, record).items()
             if table is None or any(table in (flow.source, flow.target) for flow in flows)
         ]
@@ -92,7 +116,9 @@ def check_phase(
         if table is not None and not results:
             names = ", ".join(sorted(mapping.monolith for mapping in mappings))
             raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-        report = CheckReport(phase, results, sound)
+        report = CheckReport(
+            phase, results, sound, Scope.SINCE if marks else Scope.WHOLE, _compared(wiring, record)
+        )
         if table is None:
             Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
         if memory is not None:
@@ -105,9 +131,14 @@ def _remembered(wiring: Wiring, record: PhaseRecord, whole: bool, fresh: bool) -
     if not whole:
         yield None
         return
-    compared = f"{wiring.plan.hash} {record.epoch} {record.stage_since}"
+    compared = f"{_compared(wiring, record)} {record.stage_since}"
     with resumption(wiring.control, record.name, compared, fresh=fresh) as memory:
         yield memory
+
+
+def _compared(wiring: Wiring, record: PhaseRecord) -> str:
+    """What a mark is good for: another plan, or another writer, and it says nothing."""
+    return f"{wiring.plan.hash} {record.epoch}"
 
 
 def _began(control: Control, report: CheckReport, memory: Resumption | None) -> float:
@@ -163,11 +194,7 @@ def _compare(
     record: PhaseRecord,
     to: Side,
     flows: Sequence[TableFlow],
-    progress: Progress | None,
-    table: str | None,
-    limit: int | None,
-    manners: Manners,
-    memory: Resumption | None,
+    **how: Any,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
     with wiring.engines(record.name, to) as (source, target):
@@ -176,11 +203,8 @@ def _compare(
             target,
             flows,
             settle=(lambda: replication.settle(to, SETTLE_SECONDS)) if replicated else None,
-            progress=progress,
-            table=table,
-            limit=limit,
-            manners=manners,
-            memory=None if memory is None else memory.towards(to),
+            changes=replication.changes(to) if replicated else None,
+            **how,
         )
 
 

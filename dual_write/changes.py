@@ -1,0 +1,127 @@
+"""Keys that changed since a mark: what a check looks at again, and what one begins with that goes on."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dual_write.adapter import Adapter, Position
+from dual_write.apply import WHOLE_TABLE
+from dual_write.channel import Channel
+from dual_write.mapping import TableFlow
+from dual_write.rows import Row
+
+TOGETHER = 5_000
+"""So many keys at most are given at once."""
+
+_PATIENCE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in both sides' change logs: whatever was captured at or before these ids is committed."""
+
+    source: int
+    target: int
+
+    def __str__(self) -> str:
+        return f"position {self.source} of the source's change log and {self.target} of the target's"
+
+
+class Changes:
+    """What was captured on either side of one direction. ``towards`` end on the target, ``back`` begin there.
+
+    The source's changes are read from the target's versions, which stay when the log is purged; the
+    target's own, which nobody should have made, from its log, where they wait.
+    """
+
+    def __init__(self, towards: Sequence[Channel], back: Sequence[Channel]) -> None:
+        self._towards = towards
+        self._back = back
+
+    def mark(self) -> Mark | None:
+        """A mark for now. None when a transaction stays open for so long that it may still write before it."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        channel = self._towards[0]
+        ids = [_settled(database, until) for database in (channel.source, channel.target)]
+        source, target = ids
+        return None if source is None or target is None else Mark(source, target)
+
+    def since(self, flow: TableFlow, mark: Mark) -> Iterator[list[Row] | None]:
+        """The keys of ``flow`` that changed behind ``mark`` and were applied, as a driver delivers them.
+
+        A key may come twice. None stands for the whole table, which was truncated.
+        """
+        for channel in self._towards:
+            if flow.source in _tables(channel):
+                for keys in _applied(channel, flow.source, mark.source):
+                    yield _delivered(channel, flow.source, keys)
+                parked = [entry.key for entry in channel.parked() if entry.table == flow.source]
+                if parked:
+                    yield _delivered(channel, flow.source, parked)
+        for channel in self._back:
+            if flow.target in _tables(channel):
+                for keys in _captured(channel, flow.target, mark.target):
+                    yield _delivered(channel, flow.target, keys)
+
+
+def _settled(database: Adapter, until: float) -> int | None:
+    with database.reading() as session:
+        if not database.has_bookkeeping(session):
+            return 0
+        newest = database.newest(session)
+        edge = database.edge(session)
+    while True:
+        with database.reading() as session:
+            if database.beyond(session, edge):
+                return newest
+        if time.monotonic() > until:
+            return None
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _tables(channel: Channel) -> set[str]:
+    return {each.table for each in channel.stream.captured()}
+
+
+def _applied(channel: Channel, table: str, after: int) -> Iterator[list[str]]:
+    """Batches by key, so that no transaction stays open while they are looked at."""
+    last = None
+    while True:
+        behind, values = ("", ()) if last is None else (" AND key > ?", (last,))
+        with channel.target.reading() as session:
+            rows = session.execute(
+                f"SELECT key FROM {channel.target.name('version')} "
+                f"WHERE stream = ? AND tbl = ? AND seq > ?{behind} ORDER BY key LIMIT ?",
+                channel.stream.name,
+                table,
+                after,
+                *values,
+                TOGETHER,
+            )
+        keys = [key for (key,) in rows]
+        if not keys:
+            return
+        yield keys
+        last = keys[-1]
+
+
+def _captured(channel: Channel, table: str, after: int) -> Iterator[list[str]]:
+    while True:
+        with channel.source.reading() as session:
+            changes = channel.source.remaining(
+                session, channel.stream.name, Position(id=0, floor=after), TOGETHER
+            )
+        if not changes:
+            return
+        keys = [change.key or WHOLE_TABLE for change in changes if change.table == table]
+        if keys:
+            yield list(dict.fromkeys(keys))
+        after = changes[-1].id
+
+
+def _delivered(channel: Channel, table: str, keys: Sequence[str]) -> list[Row] | None:
+    if WHOLE_TABLE in keys:
+        return None
+    with channel.source.reading() as session:
+        return channel.carriers[table].reader.delivered(session, keys)
