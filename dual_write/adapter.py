@@ -138,13 +138,9 @@ class Adapter(ABC):
         [(number,)] = session.execute(f"SELECT coalesce(max(id), 0) FROM {self.name('change')}")
         return int(number)
 
-    def edge(self, session: Session) -> int:  # noqa: ARG002 - one writer at a time: none can be overtaken
-        """Once ``beyond`` this, every transaction of now has ended."""
-        return 0
-
-    def beyond(self, session: Session, edge: int) -> bool:  # noqa: ARG002 - as above
-        """Whether all transactions that were open at the edge have ended."""
-        return True
+    def writing_now(self, session: Session) -> frozenset[str]:  # noqa: ARG002 - whoever writes is waited for
+        """The open transactions that may have drawn an id; empty where only one can write at a time."""
+        return frozenset()
 
     @abstractmethod
     def purge(self, session: Session, stream: str, position: Position) -> int:

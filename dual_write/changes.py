@@ -66,18 +66,19 @@ class Changes:
 
 
 def _settled(database: Adapter, until: float) -> int | None:
+    """The log's newest id, once whoever was writing by then has ended: he may have drawn an earlier one."""
     with database.reading() as session:
         if not database.has_bookkeeping(session):
             return 0
         newest = database.newest(session)
-        edge = database.edge(session)
-    while True:
-        with database.reading() as session:
-            if database.beyond(session, edge):
-                return newest
+        writing = database.writing_now(session)
+    while writing:
         if time.monotonic() > until:
             return None
         time.sleep(_PAUSE_SECONDS)
+        with database.reading() as session:
+            writing &= database.writing_now(session)
+    return newest
 
 
 def _tables(channel: Channel) -> set[str]:

@@ -53,15 +53,13 @@ class PostgreSQLLog(Adapter):
         )
         return int(number)
 
-    def edge(self, session: Session) -> int:
-        [(edge,)] = session.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        return int(edge)
-
-    def beyond(self, session: Session, edge: int) -> bool:
-        [(ended,)] = session.execute(
-            "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= ?::text::xid8", str(edge)
+    def writing_now(self, session: Session) -> frozenset[str]:
+        # Not the snapshot's xmax: it does not tell of those that began after the last one to have ended.
+        rows = session.execute(
+            "SELECT DISTINCT transactionid::text FROM pg_locks "
+            "WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted"
         )
-        return bool(ended)
+        return frozenset(number for (number,) in rows)
 
     def purge(self, session: Session, stream: str, position: Position) -> int:
         [(count,)] = session.execute(

@@ -8,6 +8,7 @@ from typing import Any
 from dual_write.check import Manners, Progress, run_check
 from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
+from dual_write.check_sample import Sample
 from dual_write.database import open_engine
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow, TableMapping
@@ -78,6 +79,7 @@ def check_phase(
     manners: Manners = Manners(),  # noqa: B008 - it is frozen
     fresh: bool = False,
     since: bool = False,
+    sample: Sample | None = None,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
@@ -88,8 +90,10 @@ def check_phase(
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    marks = known_marks(wiring.control, phase, _compared(wiring, record)) if since else {}
-    whole = not marks and table is None and limit is None and record.stage is not Stage.OFF
+    marks = known_marks(wiring.control, phase, _compared(wiring, record)) if since and not sample else {}
+    scope = Scope.SAMPLE if sample else Scope.SINCE if marks else Scope.WHOLE
+    narrowed = table is not None or limit is not None or record.stage is Stage.OFF
+    whole = scope is Scope.WHOLE and not narrowed
     with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
@@ -107,6 +111,7 @@ def check_phase(
                     manners=manners,
                     memory=None if memory is None else memory.towards(to),
                     since=marks.get(to),
+                    sample=sample,
                 ),
             )
             for to, flows in flows_of(mappings, record).items()
@@ -116,9 +121,7 @@ def check_phase(
         if table is not None and not results:
             names = ", ".join(sorted(mapping.monolith for mapping in mappings))
             raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-        report = CheckReport(
-            phase, results, sound, Scope.SINCE if marks else Scope.WHOLE, _compared(wiring, record)
-        )
+        report = CheckReport(phase, results, sound, scope, _compared(wiring, record))
         if table is None:
             Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
         if memory is not None:

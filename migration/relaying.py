@@ -12,6 +12,7 @@ from dual_write.errors import DataError
 from dual_write.relay import Relay
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_watching import scheduled
 from migration.errors import MigrationError
 from migration.observations import Observations
 from migration.serving import reconcile
@@ -120,6 +121,7 @@ def relay(
     """
     wiring.control.revision()
     threads = [thread for phase in phases for thread in PhaseRelay(wiring, phase, ending).threads()]
+    threads += [thread for phase in phases if (thread := scheduled(wiring, phase, ending))]
     threads.append(threading.Thread(target=reconcile, args=(wiring, ending), name="reconciler"))
     for thread in threads:
         thread.start()

@@ -3,13 +3,17 @@
 import json as documents
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import randbits
 from typing import Annotated, Any
 
 import typer
 
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
+from dual_write.check_sample import Sample
+from migration.check_watching import Habit
 from migration.checking import check_databases, check_phase
+from migration.cli.again import watch_phase
 from migration.cli.bars import bars
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import FINDING, OK, out, print_json, print_table
@@ -50,6 +54,21 @@ def check(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, also where a check was broken off.")
     ] = False,
+    since: Annotated[
+        bool, typer.Option("--since", help="Only what changed since the last check, if that was clean.")
+    ] = False,
+    sample: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="This percentage of the key ranges; opens no gate."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --sample: draw the same ranges again.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check again and again until Ctrl-C, in between as --since.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch: seconds between two checks.")] = 60.0,
+    whole_every: Annotated[
+        float, typer.Option(min=0.1, help="With --watch: seconds between two checks of every row.")
+    ] = 3600.0,
     source: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +100,16 @@ def check(
         raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
     if apply and not repair:
         raise typer.BadParameter("--apply says to carry out a --repair; give both.")
+    if phase is None and (since or watch or sample is not None):
+        raise typer.BadParameter("--since, --watch and --sample need a phase of a plan.")
+    if watch and (repair or table or limit or since or sample is not None):
+        raise typer.BadParameter("--watch checks whole phases and only reads; leave the other options out.")
+    if since and (table or limit or sample is not None):
+        raise typer.BadParameter("--since looks at all that changed; leave --table, --limit and --sample out.")
+    if phase is not None and watch:
+        with opened(plan) as wiring:
+            clean = watch_phase(wiring, phase, Habit(every, whole_every, manners), json=json)
+        raise typer.Exit(OK if clean else FINDING)
     if phase is None:
         if repair:
             raise typer.BadParameter("--repair needs a phase of a plan: it says which side follows.")
@@ -110,6 +139,8 @@ def check(
                 limit=limit,
                 manners=manners,
                 fresh=fresh,
+                since=since,
+                sample=None if sample is None else Sample(sample / 100, randbits(31) if seed is None else seed),
             )
         mended = None
         if repair and report.findings:

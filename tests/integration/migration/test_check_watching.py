@@ -1,0 +1,125 @@
+"""Checks of what changed, of a sample, and again and again: what each opens and finds."""
+
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dual_write.check_sample import Sample
+from migration.check_history import Scope, last_check, vouching
+from migration.check_watching import Habit, scheduled, watch
+from migration.checking import CheckReport, check_phase
+from migration.observations import Observations
+from migration.plan import Plan
+from migration.wiring import Wiring
+from tests.integration.migration.test_check_memory import FILL, PLAN, TABLE, execute
+
+ROWS = 2_000
+PHASE = "orders"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for side in ("monolith", "service"):
+        execute(tmp_path, side, TABLE)
+    execute(tmp_path, "monolith", FILL.format(rows=ROWS))
+    urls = {side: f"sqlite:///{side}.db" for side in ("monolith", "service")}
+    plan = PLAN.format(**urls) + "[phases.check]\nevery = 0.1\nwhole_every = 3600\nshare = 100\n"
+    (tmp_path / "strangler.toml").write_text(plan)
+    return tmp_path
+
+
+@pytest.fixture
+def wiring(directory: Path):
+    with closing(Wiring(Plan.load(directory / "strangler.toml"))) as wiring:
+        wiring.controller.sync(PHASE, lambda _: None, lambda: False)
+        yield wiring
+
+
+def corrupt(directory: Path, statement: str) -> None:
+    execute(
+        directory,
+        "service",
+        "INSERT INTO strangler_session (origin) VALUES ('test')",
+        statement,
+        "DELETE FROM strangler_session",
+    )
+
+
+def test_only_what_changed_since_the_last_clean_check_is_compared(wiring: Wiring, directory: Path) -> None:
+    assert check_phase(wiring, PHASE, since=True).scope is Scope.WHOLE, "there was none to begin at"
+    execute(directory, "monolith", "UPDATE orders SET note = 'new' WHERE id <= 3")
+    report = check_phase(wiring, PHASE, since=True)
+    assert (report.scope, report.rows, report.clean) == (Scope.SINCE, 3, True)
+    assert check_phase(wiring, PHASE, since=True).rows == 0
+
+    execute(directory, "monolith", "UPDATE orders SET note = 'newer' WHERE id <= 3")
+    with wiring.replicating(PHASE) as replication:
+        replication.settle(wiring.control.phase(PHASE).writer.other, 10.0)
+    corrupt(directory, "UPDATE orders SET note = 'wrong' WHERE id = 2")
+    report = check_phase(wiring, PHASE, since=True)
+    assert [finding.key for finding in report.findings] == [(2,)]
+    report = check_phase(wiring, PHASE, since=True)
+    assert report.scope is Scope.WHOLE, "after a check that was not clean"
+    assert [finding.key for finding in report.findings] == [(2,)]
+
+
+def test_a_check_of_some_rows_closes_gates_and_opens_none(wiring: Wiring, directory: Path) -> None:
+    check_phase(wiring, PHASE, sample=Sample(1.0, 7))
+    assert vouching(wiring.control, PHASE) is None
+    check_phase(wiring, PHASE)
+    check_phase(wiring, PHASE, since=True)
+    vouches = vouching(wiring.control, PHASE)
+    assert vouches is not None
+    assert (vouches[0].clean, vouches[0].rows) == (True, ROWS)
+    corrupt(directory, "UPDATE orders SET note = 'wrong' WHERE id = 2")
+    check_phase(wiring, PHASE, sample=Sample(1.0, 7))
+    vouches = vouching(wiring.control, PHASE)
+    assert vouches is not None
+    assert not vouches[0].clean
+
+
+def test_a_sample_compares_the_ranges_of_its_seed(wiring: Wiring) -> None:
+    report = check_phase(wiring, PHASE, sample=Sample(0.0, 7))
+    assert report.rows == 0
+    [(_, result)] = report.results
+    assert result.covers.startswith("a sample of about 0.00% of the key ranges, by seed 7: 0 rows")
+    assert check_phase(wiring, PHASE, sample=Sample(1.0, 7)).rows == ROWS
+
+
+def test_it_checks_again_and_again_until_it_is_ended(wiring: Wiring, directory: Path) -> None:
+    ending = threading.Event()
+    reports: list[CheckReport] = []
+
+    def told(said: CheckReport | Exception) -> None:
+        assert isinstance(said, CheckReport)
+        reports.append(said)
+        if len(reports) == 2:
+            execute(directory, "monolith", "UPDATE orders SET note = 'new' WHERE id = 3")
+        if len(reports) == 4:
+            ending.set()
+
+    watch(wiring, PHASE, Habit(0.05, 3600.0), ending, told)
+    assert [report.scope for report in reports] == ["whole", "since", "since", "since"]
+    assert [report.rows for report in reports] == [ROWS, 0, 1, 0]
+
+
+def test_the_relay_checks_as_the_plan_says(wiring: Wiring) -> None:
+    ending = threading.Event()
+    thread = scheduled(wiring, PHASE, ending)
+    assert thread is not None
+    thread.start()
+    try:
+        deadline = threading.Event()
+        for _ in range(600):
+            if last_check(wiring.control, PHASE, Scope.SINCE) is not None:
+                break
+            deadline.wait(0.05)
+    finally:
+        ending.set()
+        thread.join()
+    checked = Observations(wiring.control).last_check(PHASE, Scope.WHOLE)
+    assert checked is not None
+    assert checked[0].clean
+    assert last_check(wiring.control, PHASE, Scope.SINCE) is not None
