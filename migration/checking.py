@@ -35,6 +35,7 @@ class CheckReport:
     soundness: Soundness = SOUND
     scope: Scope = Scope.WHOLE
     compared: str = ""
+    repaired: int = 0
 
     @property
     def clean(self) -> bool:
@@ -59,6 +60,7 @@ class CheckReport:
             "clean": self.clean,
             "scope": self.scope,
             "compared": self.compared,
+            "repaired": self.repaired,
             "marks": {to: [result.mark.source, result.mark.target] for to, result in self.results if result.mark},
             "rows": self.rows,
             "findings": len(self.findings),
@@ -80,6 +82,7 @@ def check_phase(
     fresh: bool = False,
     since: bool = False,
     sample: Sample | None = None,
+    repaired: int = 0,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
@@ -121,7 +124,7 @@ def check_phase(
         if table is not None and not results:
             names = ", ".join(sorted(mapping.monolith for mapping in mappings))
             raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-        report = CheckReport(phase, results, sound, scope, _compared(wiring, record))
+        report = CheckReport(phase, results, sound, scope, _compared(wiring, record), repaired)
         if table is None:
             Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
         if memory is not None:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from facade import server
 from facade.admin import Readiness, admin_app
 from facade.lifespan import Application, application
 from facade.worker import Worker
+from migration.check_metrics import CheckMetrics
 from migration.control import Control
 from migration.evidence import ControlEvidence
 from migration.facade_plan import certificate, facade_config
@@ -83,7 +85,10 @@ def serve(
         os.environ[ACCESS_LOG_VARIABLE] = "1"
     admin = server.bind(plan.facade.admin)
     app = admin_app(
-        lambda: readiness(wiring.control, workers, reloading.refused), str(metrics), plan.admin_token()
+        lambda: readiness(wiring.control, workers, reloading.refused),
+        str(metrics),
+        plan.admin_token(),
+        lambda: check_metrics(wiring),
     )
 
     def serve_admin(ending: threading.Event) -> None:
@@ -121,6 +126,15 @@ def readiness(control: Control, workers: int, refused: str | None = None) -> Rea
         )
     degraded = next((each.status.degraded for each in live if each.status.degraded), refused)
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
+
+
+def check_metrics(wiring: Wiring) -> bytes:
+    """None while the control database does not answer: the facade's own metrics are told all the same (I6)."""
+    try:
+        return CheckMetrics(wiring.control, [phase.name for phase in wiring.plan.phases]).exposition()
+    except SQLAlchemyError as error:
+        _log.warning("no metrics of checks: the control database does not answer: %s", error)
+        return b""
 
 
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:

@@ -146,7 +146,9 @@ def check(
         if repair and report.findings:
             mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes)
             if apply:
-                report = check_phase(wiring, phase, table=table, limit=limit, manners=manners)
+                report = check_phase(
+                    wiring, phase, table=table, limit=limit, manners=manners, repaired=mended["applied"]
+                )
     _keep(report.results, phase, export, html, report.soundness)
     _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json, report.soundness)
     if mended is not None and not json:

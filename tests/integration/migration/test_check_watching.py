@@ -8,6 +8,7 @@ import pytest
 
 from dual_write.check_sample import Sample
 from migration.check_history import Scope, last_check, vouching
+from migration.check_metrics import CheckMetrics
 from migration.check_watching import Habit, scheduled, watch
 from migration.checking import CheckReport, check_phase
 from migration.observations import Observations
@@ -123,3 +124,23 @@ def test_the_relay_checks_as_the_plan_says(wiring: Wiring) -> None:
     assert checked is not None
     assert checked[0].clean
     assert last_check(wiring.control, PHASE, Scope.SINCE) is not None
+
+
+def test_metrics_tell_of_the_last_checks_and_of_all(wiring: Wiring, directory: Path) -> None:
+    metrics = CheckMetrics(wiring.control, [PHASE, "another"])
+    assert b"strangler_check_clean{" not in metrics.exposition()
+    check_phase(wiring, PHASE)
+    check_phase(wiring, PHASE, since=True, repaired=0)
+    corrupt(directory, "UPDATE orders SET note = 'wrong' WHERE id < 3")
+    check_phase(wiring, PHASE, repaired=5)
+    told = metrics.exposition().decode()
+    for line in (
+        'strangler_check_clean{phase="orders",scope="whole"} 0.0',
+        'strangler_check_findings{phase="orders",scope="whole"} 2.0',
+        'strangler_check_rows{phase="orders",scope="whole"} 2000.0',
+        'strangler_check_clean{phase="orders",scope="since"} 1.0',
+        'strangler_checks_total{phase="orders"} 3.0',
+        'strangler_checks_not_clean_total{phase="orders"} 1.0',
+        'strangler_repaired_rows_total{phase="orders"} 5.0',
+    ):
+        assert line in told
