@@ -212,6 +212,10 @@ class Adapter(ABC):
     def highest(self, session: Session, table: str, column: str) -> int:
         """The highest value given out for or stored in an integer column; 0 when there is none."""
 
+    def given(self, session: Session, table: str, column: str) -> int:
+        """The highest value that the column's numbering will not give out again."""
+        return self.highest(session, table, column)  # SQLite looks at what is stored
+
     @abstractmethod
     def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:
         """Make sure that the next value is greater than ``value``."""

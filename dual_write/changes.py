@@ -40,7 +40,7 @@ class Changes:
         self._back = back
 
     def mark(self) -> Mark | None:
-        """A mark for now. None when a transaction stays open for so long that it may still write before it."""
+        """A mark for now; None when a transaction stays open for long, which may still write before it."""
         until = time.monotonic() + _PATIENCE_SECONDS
         channel = self._towards[0]
         ids = [_settled(database, until) for database in (channel.source, channel.target)]

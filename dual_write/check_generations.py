@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from dual_write.changes import Changes, Mark
-from dual_write.check_result import Finding, TableResult
+from dual_write.check_result import TableResult
 from dual_write.check_suspects import Settle, Verdict, confirm
 from dual_write.check_walk import Order, compare
 from dual_write.digest_keys import Key
@@ -15,7 +15,7 @@ from dual_write.errors import CheckFailed
 from dual_write.mapping import TableFlow
 
 GENERATIONS = 5
-"""While a busy client writes, no generation need ever be empty; the verdict then says how large the last was."""
+"""While a busy client writes none need ever be empty; the verdict then says how large the last was."""
 
 
 @dataclass(frozen=True, slots=True)

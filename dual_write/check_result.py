@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dual_write.changes import Mark
 from dual_write.canonical import Json, Kind, Value
+from dual_write.changes import Mark
 from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
 

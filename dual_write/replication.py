@@ -17,7 +17,7 @@ from dual_write.errors import FencedError, LockedError, SchemaError
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
 from dual_write.rows import Row
-from dual_write.sequences import hand_over
+from dual_write.sequences import SequenceBehind, behind, hand_over
 from dual_write.stream import streams
 from flags.side import Side
 
@@ -257,6 +257,12 @@ class Replication:
         for mapping in self.mappings:
             if not mapping.follow:
                 hand_over(mapping, to, self._adapters[to.other], self._adapters[to])
+
+    def sequences_behind(self, writer: Side) -> list[SequenceBehind]:
+        """The moved tables' columns whose next number on ``writer`` would collide with a row."""
+        own, other = self._adapters[writer], self._adapters[writer.other]
+        moved = (mapping for mapping in self.mappings if not mapping.follow)
+        return [each for mapping in moved for each in behind(mapping, writer, own, other)]
 
     def _moved(self, side: Side) -> Sequence[Captured]:
         return [

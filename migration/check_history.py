@@ -12,7 +12,7 @@ from migration.observations import CheckRun, Observations
 
 
 class Scope(StrEnum):
-    """What a check compared: every row, the keys that changed behind the last check, or a part of the rows."""
+    """What a check compared: every row, the keys that changed since the last one, or a part of the rows."""
 
     WHOLE = "whole"
     SINCE = "since"

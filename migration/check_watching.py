@@ -1,10 +1,10 @@
-"""Checks again and again, beside the customers' own load: what the relay does by the plan, and ``--watch``."""
+"""Checks again and again, beside the customers' load: what the relay does by the plan, and ``--watch``."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
@@ -36,7 +36,7 @@ class Habit:
 
     every: float
     whole_every: float
-    manners: Manners = Manners()
+    manners: Manners = field(default_factory=Manners)
 
 
 class _Ended(Exception):  # noqa: N818 - nothing is wrong

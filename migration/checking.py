@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dual_write.check import Manners, Progress, run_check
@@ -61,12 +61,15 @@ class CheckReport:
             "scope": self.scope,
             "compared": self.compared,
             "repaired": self.repaired,
-            "marks": {to: [result.mark.source, result.mark.target] for to, result in self.results if result.mark},
+            "marks": {
+                to: [result.mark.source, result.mark.target] for to, result in self.results if result.mark
+            },
             "rows": self.rows,
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
             "directions": [{"to": to, **result.to_json()} for to, result in self.results],
             "invariants": [result.to_json() for result in self.soundness.invariants],
+            "sequences_behind": [str(each) for each in self.soundness.behind],
             "references": [result.to_json() for result in self.soundness.references],
         }
 
@@ -216,8 +219,12 @@ def _compare(
 
 def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
     to = record.writer.other
-    settle = None if record.stage is Stage.COMPLETE else lambda: replication.settle(to, SETTLE_SECONDS)
-    return soundness(wiring, record.name, replication.mappings, settle)
+    if record.stage is Stage.COMPLETE:
+        return soundness(wiring, record.name, replication.mappings, None)
+    found = soundness(
+        wiring, record.name, replication.mappings, lambda: replication.settle(to, SETTLE_SECONDS)
+    )
+    return replace(found, behind=replication.sequences_behind(record.writer))
 
 
 def _run(report: CheckReport, started: float) -> CheckRun:

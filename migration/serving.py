@@ -129,7 +129,7 @@ def readiness(control: Control, workers: int, refused: str | None = None) -> Rea
 
 
 def check_metrics(wiring: Wiring) -> bytes:
-    """None while the control database does not answer: the facade's own metrics are told all the same (I6)."""
+    """None while the control database does not answer: the facade's own are told all the same (I6)."""
     try:
         return CheckMetrics(wiring.control, [phase.name for phase in wiring.plan.phases]).exposition()
     except SQLAlchemyError as error:

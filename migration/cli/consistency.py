@@ -39,6 +39,9 @@ def check(
     repair: Annotated[bool, typer.Option("--repair", help="Plan how to mend what differs.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="With --repair: mend it, and check again.")] = False,
     max_deletes: Annotated[int, typer.Option(help="With --repair: delete no more rows than this.")] = 100,
+    script: Annotated[
+        bool, typer.Option("--script", help="With --repair: write what is planned into a file of SQL.")
+    ] = False,
     table: Annotated[str | None, typer.Option(help="This table alone, by its name on either side.")] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many findings.")] = None,
     export: Annotated[
@@ -98,14 +101,17 @@ def check(
     manners = Manners(share / 100, timeout)
     if phase is not None and _typed(context, "source"):
         raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
-    if apply and not repair:
-        raise typer.BadParameter("--apply says to carry out a --repair; give both.")
-    if phase is None and (since or watch or sample is not None):
-        raise typer.BadParameter("--since, --watch and --sample need a phase of a plan.")
-    if watch and (repair or table or limit or since or sample is not None):
-        raise typer.BadParameter("--watch checks whole phases and only reads; leave the other options out.")
-    if since and (table or limit or sample is not None):
-        raise typer.BadParameter("--since looks at all that changed; leave --table, --limit and --sample out.")
+    sampled = sample is not None
+    _refuse(
+        (apply and not repair, "--apply says to carry out a --repair; give both."),
+        (script and not repair, "--script writes down a --repair; give both."),
+        (
+            phase is None and (since or watch or sampled),
+            "--since, --watch and --sample need a phase of a plan.",
+        ),
+        (watch and (repair or since), "--watch only reads, and decides by itself; leave the rest out."),
+        ((watch or since) and bool(table or limit or sampled), "leave --table, --limit and --sample out."),
+    )
     if phase is not None and watch:
         with opened(plan) as wiring:
             clean = watch_phase(wiring, phase, Habit(every, whole_every, manners), json=json)
@@ -140,11 +146,13 @@ def check(
                 manners=manners,
                 fresh=fresh,
                 since=since,
-                sample=None if sample is None else Sample(sample / 100, randbits(31) if seed is None else seed),
+                sample=None
+                if sample is None
+                else Sample(sample / 100, randbits(31) if seed is None else seed),
             )
         mended = None
         if repair and report.findings:
-            mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes)
+            mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes, scripts=script)
             if apply:
                 report = check_phase(
                     wiring, phase, table=table, limit=limit, manners=manners, repaired=mended["applied"]
@@ -155,6 +163,12 @@ def check(
         _show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
+
+
+def _refuse(*rules: tuple[bool, str]) -> None:
+    for broken, said in rules:
+        if broken:
+            raise typer.BadParameter(said)
 
 
 def _typed(context: typer.Context, option: str) -> bool:
@@ -206,8 +220,9 @@ def _unsound(sound: Soundness) -> list[str]:
         for result in sound.references
         for key in result.orphans
     ]
+    behind = [{"kind": "sequence", "said": str(each)} for each in sound.behind]
     broken = [{"kind": "invariant", **result.to_json()} for result in sound.broken]
-    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *broken)]
+    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *behind, *broken)]
 
 
 def _show(
@@ -233,6 +248,8 @@ def _show(
         if reference.orphans:
             said = f"{reference.reference}: {len(reference.orphans)} without their row: {reference.shown}"
             out.print(f"  {said}", markup=False)
+    for numbering in sound.behind:
+        out.print(f"  {numbering}", markup=False)
     for invariant in sound.broken:
         out.print(f"  invariant {invariant.name!r} {invariant.holding}: {invariant.said}", markup=False)
     for _, result in results:
@@ -250,6 +267,8 @@ def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
         out.print(f"  {statement}", markup=False)
     if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
         out.print(f"  … and {left} more; --json lists them all")
+    for file in mended["scripts"]:
+        out.print(f"As SQL: {file}", soft_wrap=True)
     if not applied:
         out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
         out.print("Carry them out with --repair --apply.")

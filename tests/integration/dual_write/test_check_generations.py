@@ -73,9 +73,7 @@ def test_what_was_found_and_mended_since_is_no_finding(started):
 def test_a_write_of_the_followers_own_is_looked_at(started):
     pair, replication = started
     replication.unguard(Side.SERVICE, 5.0)
-    result = check(
-        pair, replication, meanwhile=lambda: pair.service.run("DELETE FROM account WHERE id = 2")
-    )
+    result = check(pair, replication, meanwhile=lambda: pair.service.run("DELETE FROM account WHERE id = 2"))
     assert [(each.kind.value, each.key) for each in result.findings] == [("missing", (2,))]
 
 
