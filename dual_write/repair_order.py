@@ -5,6 +5,7 @@ Rows that wait for each other in a circle form one group, which stands or falls 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dual_write.digest_keys import Key
 
@@ -39,6 +40,14 @@ class Change:
         if self.wanted is None or not {*columns} & {*self.wanted}:
             return None
         return _whole(self.after, columns)
+
+    def comes(self, columns: Columns) -> tuple[object, ...] | None:
+        """The values of a row that is new."""
+        return _whole(self.after, columns) if self.found is None else None
+
+    def goes(self, columns: Columns) -> tuple[object, ...] | None:
+        """The values of a row that is to be deleted."""
+        return _whole(self.found or {}, columns) if self.wanted is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +92,10 @@ def _waits(changes: Sequence[Change], ties: Ties) -> list[list[int]]:
             waits[at] += [other for other in has.get(then(change), ()) if other != at]
 
     for columns in ties.unique:
-        tie(lambda change, its=columns: change.gives(its), lambda change, its=columns: change.takes(its))
+        tie(partial(Change.gives, columns=columns), partial(Change.takes, columns=columns))
     for own, referred in ties.references:
-        tie(
-            lambda change, its=referred: None if change.found is not None else _whole(change.after, its),
-            lambda change, its=own: change.takes(its),
-        )
-        tie(
-            lambda change, its=own: change.gives(its),
-            lambda change, its=referred: _whole(change.found or {}, its) if change.wanted is None else None,
-        )
+        tie(partial(Change.comes, columns=referred), partial(Change.takes, columns=own))
+        tie(partial(Change.gives, columns=own), partial(Change.goes, columns=referred))
     return waits
 
 
