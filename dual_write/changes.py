@@ -25,7 +25,7 @@ class Mark:
     target: int
 
     def __str__(self) -> str:
-        return f"position {self.source} of the source's change log and {self.target} of the target's"
+        return f"change {self.source} of the source and {self.target} of the target"
 
 
 class Changes:

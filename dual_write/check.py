@@ -176,7 +176,7 @@ def _covers(
     sample: Sample | None,
 ) -> str:
     if since is not None:
-        return f"only what changed since {since}: {covered}"
+        return f"what changed since {since}, and no other row; {covered}"
     rows = sum(result.rows for result in results)
     text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on; "
     if covered is not None:

@@ -32,8 +32,8 @@ class Covered:
     def __str__(self) -> str:
         if self.mark is None:
             return "no position can be named, because a transaction stays open that may still write behind it"
-        told = f"as of {self.mark}; {self.keys} keys that changed meanwhile were compared again"
-        return told + (f", {self.last} of them while others changed" if self.last else "")
+        told = f"as of {self.mark}, {self.keys} keys that had changed compared for it"
+        return told + (f", the last {self.last} while others may have changed" if self.last else "")
 
 
 class Generations:

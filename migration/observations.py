@@ -59,15 +59,22 @@ class Observations:
                 )
             )
 
-    def last_check(self, phase: str, scope: str | None = None) -> tuple[CheckRun, float] | None:
+    def last_check(
+        self, phase: str, scope: str | None = None, *, clean: bool | None = None
+    ) -> tuple[CheckRun, float] | None:
         """The latest check and the seconds since it began; None when there was none.
 
         ``scope``: the latest whose detail says so; one whose detail says nothing compared everything.
+        ``clean``: the latest that was, or was not.
         """
         said = func.coalesce(check_runs.c.detail["scope"].as_string(), "whole")
         query = (
             select(check_runs)
-            .where(check_runs.c.phase == phase, *(() if scope is None else (said == scope,)))
+            .where(
+                check_runs.c.phase == phase,
+                *(() if scope is None else (said == scope,)),
+                *(() if clean is None else (check_runs.c.clean == clean,)),
+            )
             .order_by(check_runs.c.started.desc(), check_runs.c.id.desc())
             .limit(1)
         )

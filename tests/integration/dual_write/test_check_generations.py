@@ -56,8 +56,8 @@ def test_what_changed_behind_the_check_is_found(started):
     result = check(pair, replication, meanwhile=meanwhile)
     assert [(each.kind.value, each.key) for each in result.findings] == [("different", (1,))]
     assert result.rows == ROWS
-    assert "as of position" in result.covers
-    assert "2 keys that changed meanwhile" in result.covers
+    assert "as of change" in result.covers
+    assert "2 keys that had changed" in result.covers
 
 
 def test_what_was_found_and_mended_since_is_no_finding(started):
@@ -94,7 +94,7 @@ def test_one_that_goes_on_compares_only_what_changed(started):
     result = check(pair, replication, since=before.mark)
     assert {(each.kind.value, each.key) for each in result.findings} == {("different", (4,)), ("extra", (5,))}
     assert result.rows == 3
-    assert "only what changed since position" in result.covers
+    assert "what changed since change" in result.covers
     assert check(pair, replication, since=result.mark).rows == 0
 
 

@@ -1,5 +1,8 @@
 """Checks of what changed, of a sample, and again and again: what each opens and finds."""
 
+import signal
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -79,6 +82,32 @@ def test_a_check_of_some_rows_closes_gates_and_opens_none(wiring: Wiring, direct
     vouches = vouching(wiring.control, PHASE)
     assert vouches is not None
     assert not vouches[0].clean
+
+
+def test_a_later_sample_does_not_hide_what_was_found(wiring: Wiring, directory: Path) -> None:
+    check_phase(wiring, PHASE)
+    execute(directory, "monolith", "UPDATE orders SET note = 'newer' WHERE id <= 3")
+    with wiring.replicating(PHASE) as replication:
+        replication.settle(wiring.control.phase(PHASE).writer.other, 10.0)
+    corrupt(directory, "UPDATE orders SET note = 'wrong' WHERE id = 2")
+    assert not check_phase(wiring, PHASE, since=True).clean
+    assert check_phase(wiring, PHASE, sample=Sample(0.0, 7)).clean
+    vouches = vouching(wiring.control, PHASE)
+    assert vouches is not None
+    assert not vouches[0].clean
+    assert check_phase(wiring, PHASE, since=True).scope is Scope.WHOLE
+
+
+def test_ctrl_c_ends_a_watch_with_the_last_verdict(wiring: Wiring, directory: Path) -> None:
+    check_phase(wiring, PHASE)
+    command = [sys.executable, "-m", "migration.cli", "check", PHASE, "--watch", "--every", "0.1", "--json"]
+    plan = ["--plan", str(directory / "strangler.toml")]
+    with subprocess.Popen([*command, *plan], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait() == 0
 
 
 def test_a_sample_compares_the_ranges_of_its_seed(wiring: Wiring) -> None:
