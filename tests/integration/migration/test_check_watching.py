@@ -14,7 +14,8 @@ from migration.check_history import Scope, last_check, vouching
 from migration.check_metrics import CheckMetrics
 from migration.check_watching import Habit, scheduled, watch
 from migration.checking import CheckReport, check_phase
-from migration.observations import Observations
+from migration.control import Control
+from migration.observations import CheckRun, Observations
 from migration.plan import Plan
 from migration.wiring import Wiring
 from tests.integration.migration.test_check_memory import FILL, PLAN, TABLE, execute
@@ -173,3 +174,26 @@ def test_metrics_tell_of_the_last_checks_and_of_all(wiring: Wiring, directory: P
         'strangler_repaired_rows_total{phase="orders"} 5.0',
     ):
         assert line in told
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_history_is_read_from_either_control_database(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = (
+        f"sqlite:///{tmp_path}/c.db"
+        if engine == "sqlite"
+        else request.getfixturevalue("postgresql_database")()
+    )
+    with closing(Control.open(url)) as control:
+        for started, clean, detail in (
+            (1.0, True, {}),
+            (2.0, True, {"scope": "since", "repaired": 2}),
+            (3.0, False, {"scope": "sample", "repaired": 3}),
+        ):
+            run = CheckRun(PHASE, clean, 10, int(not clean), "all", started, 0.1, detail)
+            Observations(control).add_check(run)
+        assert [last_check(control, PHASE, scope)[0].started for scope in Scope] == [1.0, 2.0, 3.0]
+        assert vouching(control, PHASE)[0].started == 3.0
+        told = CheckMetrics(control, [PHASE]).exposition().decode()
+        assert 'strangler_repaired_rows_total{phase="orders"} 5.0' in told
