@@ -145,6 +145,15 @@ class Adapter(ABC):
     def horizon_seconds(self, session: Session) -> float:
         """Age of the oldest transaction that holds the log's reading back."""
 
+    def newest(self, session: Session) -> int:
+        """The highest id that the log has given out."""
+        [(number,)] = session.execute(f"SELECT coalesce(max(id), 0) FROM {self.name('change')}")
+        return int(number)
+
+    def writing_now(self, session: Session) -> frozenset[str]:  # noqa: ARG002 - whoever writes is waited for
+        """The open transactions that may have drawn an id; empty where only one can write at a time."""
+        return frozenset()
+
     @abstractmethod
     def latest(self, session: Session, stream: str, table: str, limit: int) -> list[str]:
         """The keys of a table's newest ``limit`` entries, newest first, each once."""
@@ -224,6 +233,10 @@ class Adapter(ABC):
     @abstractmethod
     def highest(self, session: Session, table: str, column: str) -> int:
         """The highest value given out for or stored in an integer column; 0 when there is none."""
+
+    def given(self, session: Session, table: str, column: str) -> int:
+        """The highest value that the column's numbering will not give out again."""
+        return self.highest(session, table, column)  # SQLite looks at what is stored
 
     @abstractmethod
     def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:

@@ -11,7 +11,10 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from dual_write.changes import Changes, Mark
+from dual_write.check_generations import Covered, Generations
 from dual_write.check_result import CheckResult, Finding, TableResult
+from dual_write.check_sample import Sample
 from dual_write.check_state import Memory
 from dual_write.check_suspects import Settle, confirm
 from dual_write.check_walk import SUSPECTS, Order, Progress, compare
@@ -47,6 +50,9 @@ def run_check(
     reveal: bool = False,
     manners: Manners = Manners(),
     memory: Memory | None = None,
+    changes: Changes | None = None,
+    since: Mark | None = None,
+    sample: Sample | None = None,
 ) -> CheckResult:
     """Compare every row of every flow's tables through its mapping; ``source`` is the side that owns them.
 
@@ -54,31 +60,47 @@ def run_check(
     writes. ``chunk_rows`` bounds what one statement reads. ``table`` picks one table by its name on either
     side; ``limit`` stops after so many findings. ``reveal`` puts values in clear into the findings.
     ``manners`` spare the databases. ``memory`` keeps how far it has come, and where to go on.
+    ``changes``, with ``settle``, has keys that changed meanwhile compared again; with a mark to begin at,
+    ``since``, nothing but those that changed behind it. With a ``sample`` the other ranges are left out.
 
     Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
     tables, columns or types cannot be compared.
     """
-    order = Order(settle, progress, chunk_rows, limit, reveal, manners.share, memory)
+    order = Order(settle, progress, chunk_rows, limit, reveal, manners.share, memory, sample)
     started, clock = memory.started if memory else datetime.now(UTC), time.monotonic()
     chosen = _chosen(flows, table)
     results: list[TableResult] = []
     complete = True
-    with _sides(source, target, manners.statement_seconds) as (ours, theirs):
-        for flow in chosen:
+    covered: Covered | None = None
+    with _sides(source, target, manners.statement_seconds) as sides:
+        begun = since or (None if sample else _begun(changes, memory))
+        for flow in chosen if since is None else ():
             room = None if limit is None else limit - sum(len(result.findings) for result in results)
             if room is not None and room <= 0:
                 complete = False
                 break
-            result, whole = compare(flow, ours, theirs, order, room)
+            result, whole = compare(flow, *sides, order, room)
             results.append(result)
             complete = complete and whole
+        if since is not None:
+            results = [TableResult(flow.source, flow.target, 0, (), ()) for flow in chosen]
+        if complete and changes and settle and sample is None:
+            paired = list(zip(chosen, results, strict=True))
+            results, covered = Generations(changes, settle, sides, order).run(paired, begun)
     return CheckResult(
         tuple(results),
         started,
         time.monotonic() - clock,
-        _covers(results, len(chosen), started, settle is not None, complete),
+        _covers(results, len(chosen), started, settle is not None, complete, covered, since, sample),
         complete,
+        None if covered is None else covered.mark,
     )
+
+
+def _begun(changes: Changes | None, memory: Memory | None) -> Mark | None:
+    if changes is None:
+        return None
+    return changes.mark() if memory is None else memory.mark(changes.mark)
 
 
 class Recheck:
@@ -144,13 +166,25 @@ def _sides(
 
 
 def _covers(
-    results: Sequence[TableResult], tables: int, started: datetime, settled: bool, complete: bool
+    results: Sequence[TableResult],
+    tables: int,
+    started: datetime,
+    settled: bool,
+    complete: bool,
+    covered: Covered | None,
+    since: Mark | None,
+    sample: Sample | None,
 ) -> str:
+    if since is not None:
+        return f"what changed since {since}, and no other row; {covered}"
     rows = sum(result.rows for result in results)
     text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on; "
-    text += (
-        "rows that changed meanwhile were judged once replication had passed them"
-        if settled
-        else "vouches only if nothing wrote meanwhile"
-    )
+    if covered is not None:
+        text += str(covered)
+    elif settled:
+        text += "rows that changed meanwhile were judged once replication had passed them"
+    else:
+        text += "vouches only if nothing wrote meanwhile"
+    if sample is not None:
+        text = f"{sample}: {text}"
     return text if complete else text + "; stopped at the limit of findings, the rest was not compared"

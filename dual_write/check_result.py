@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dual_write.canonical import Json, Kind, Value
+from dual_write.changes import Mark
 from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
 
@@ -80,6 +81,7 @@ class CheckResult:
     """A check that was carried through. ``covers`` says in words what the verdict vouches for.
 
     ``complete`` is false when the check stopped at its limit of findings. ``seconds`` is its duration.
+    ``mark``: everything captured until then was compared.
     """
 
     tables: tuple[TableResult, ...]
@@ -87,6 +89,7 @@ class CheckResult:
     seconds: float
     covers: str
     complete: bool
+    mark: Mark | None = None
 
     @property
     def rows(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from dual_write.canonical import Clock, Day, Json, Moment, Value
+from dual_write.changes import Mark
 from dual_write.digest_keys import Key
 from dual_write.mapping import TableFlow
 
@@ -35,6 +37,10 @@ class Memory(ABC):
     @abstractmethod
     def started(self) -> datetime:
         """When the check began, in whichever process that was."""
+
+    @abstractmethod
+    def mark(self, take: Callable[[], Mark | None]) -> Mark | None:
+        """The mark that the check began with; taken now if it begins now."""
 
     @abstractmethod
     def recall(self, flow: TableFlow) -> TableState | None: ...

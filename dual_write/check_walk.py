@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dual_write.check_bag import compare_bags
 from dual_write.check_result import Finding, TableResult
+from dual_write.check_sample import SAMPLED_ROWS, Sample
 from dual_write.check_state import Memory, TableState
 from dual_write.check_suspects import Settle, confirm
 from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
@@ -34,6 +35,11 @@ class Order:
     reveal: bool = False
     share: float = 1.0
     memory: Memory | None = None
+    sample: Sample | None = None
+
+    def rows_of_a_chunk(self, usual: int) -> int:
+        """How many rows a range has."""
+        return self.chunk_rows or (SAMPLED_ROWS if self.sample else usual)
 
 
 class Walk:
@@ -77,8 +83,10 @@ class Walk:
         if self._done:
             return iter(())
         if self._pair.pushed_down:
-            return PushedDown(self._pair, self._order.chunk_rows or PUSHED_DOWN_ROWS).chunks(self._after)
-        return Streamed(self._pair, self._order.chunk_rows or STREAMED_ROWS).chunks(self._after)
+            rows = self._order.rows_of_a_chunk(PUSHED_DOWN_ROWS)
+            return PushedDown(self._pair, rows, self._order.sample).chunks(self._after)
+        rows = self._order.rows_of_a_chunk(STREAMED_ROWS)
+        return Streamed(self._pair, rows, self._order.sample).chunks(self._after)
 
     def _judge(self) -> None:
         keys = list(dict.fromkeys(self._suspects))

@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 from secrets import randbits
 from typing import TypeVar
 
+from dual_write.check_sample import Sample
 from dual_write.digest_columns import ComparedColumns, Row
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
@@ -54,16 +55,18 @@ class Chunk:
 class PushedDown:
     """Each range takes one short statement a side; a range that differs, one or two more."""
 
-    def __init__(self, pair: TablePair, rows: int = PUSHED_DOWN_ROWS) -> None:
+    def __init__(self, pair: TablePair, rows: int = PUSHED_DOWN_ROWS, sample: Sample | None = None) -> None:
         self._pair = pair
         self._rows = rows
+        self._sample = sample
         # A new seed for every check: should two different ranges ever collide, they will not do so again.
         self._seed = randbits(62)
         self._parts = 1  # into how many the next range is split from the start
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
-        yield from self._compare(ranges(self._pair, self._pair.source_query, Range(after), self._rows))
+        all_of = ranges(self._pair, self._pair.source_query, Range(after), self._rows)
+        yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
 
     def _compare(self, within: Iterator[Range]) -> Iterator[Chunk]:
         asked = (Digests(self._pair, each, self._seed, self._parts) for each in within)
@@ -143,12 +146,16 @@ class Streamed:
     Where each column is told by text, rows are read only of the ranges whose texts are not alike.
     """
 
-    def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS) -> None:
+    def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS, sample: Sample | None = None) -> None:
         self._pair = pair
         self._rows = rows
+        self._sample = sample
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
+        if self._sample:
+            chosen = self._sample.of(ranges(self._pair, self._pair.source_query, Range(after), self._rows))
+            return (chunk for within in chosen for chunk in self._read(within))
         return self._told(Range(after)) if self._pair.texts else self._read(Range(after))
 
     def _told(self, all_of: Range) -> Iterator[Chunk]:

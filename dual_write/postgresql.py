@@ -247,13 +247,16 @@ class PostgreSQL(PostgreSQLLog):
 
     def highest(self, session: Session, table: str, column: str) -> int:
         [(stored,)] = session.execute(f"SELECT coalesce(max({quote(column)}), 0) FROM {table_name(table)}")
+        return max(int(stored), self.given(session, table, column))
+
+    def given(self, session: Session, table: str, column: str) -> int:
         [(sequence,)] = session.execute("SELECT pg_get_serial_sequence(?, ?)", table_name(table), column)
-        given = 0
-        if sequence is not None:
-            [(given,)] = session.execute(
-                f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
-            )
-        return max(int(stored), int(given))
+        if sequence is None:
+            return 0
+        [(given,)] = session.execute(
+            f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
+        )
+        return int(given)
 
     def advance_identity(self, session: Session, table: str, column: str, value: int) -> None:
         if value > 0:

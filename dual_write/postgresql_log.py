@@ -65,6 +65,20 @@ class PostgreSQLLog(Adapter):
         )
         return list(dict.fromkeys(key for (key,) in rows))
 
+    def newest(self, session: Session) -> int:
+        [(number,)] = session.execute(
+            "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('strangler.change', 'id')), 0)"
+        )
+        return int(number)
+
+    def writing_now(self, session: Session) -> frozenset[str]:
+        # Not the snapshot's xmax: it does not tell of those that began after the last one to have ended.
+        rows = session.execute(
+            "SELECT DISTINCT transactionid::text FROM pg_locks "
+            "WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted"
+        )
+        return frozenset(number for (number,) in rows)
+
     def purge(self, session: Session, stream: str, position: Position) -> int:
         session.execute(_BY_INDEX)
         [(count,)] = session.execute(

@@ -1,25 +1,26 @@
 """Repair: what a check found, mended on the target; planning writes nothing, carrying it out does."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from itertools import islice
+from itertools import count, groupby
+from operator import attrgetter
 
 import sqlalchemy as sa
 
-from dual_write import keys as key_texts
 from dual_write.adapter import Adapter
 from dual_write.carrier import Carrier, carrier
 from dual_write.check_result import Finding
 from dual_write.databases import adapter
-from dual_write.digest_keys import Key, alternatives
+from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import SideReader
-from dual_write.errors import RepairRefused, SchemaError
+from dual_write.errors import RepairRefused
 from dual_write.mapping import TableFlow
+from dual_write.repair_order import Change, Ties, groups
+from dual_write.repair_rows import Sides, both_sides, differing, source_row, target_row
 from dual_write.repair_statement import Action, Statement, Table
-from dual_write.rows import Row
+from dual_write.repair_ties import aside, ties
 
 _ORIGIN = "repair"
 # Short transactions: other writers of the target wait for no more than this.
@@ -37,9 +38,15 @@ class RepairPlan:
     def deletes(self) -> int:
         return sum(statement.action is Action.DELETE for statement in self.statements)
 
-    def undo(self) -> str:
+    def script(self) -> str:
         """SQL for ``psql`` or ``sqlite3``. It holds the rows' values: keep it as safe as the database."""
-        statements = [statement.undo for statement in reversed(self.statements)]
+        return self._transaction([statement.script for statement in self.statements])
+
+    def undo(self) -> str:
+        """As ``script``, but takes back what that does."""
+        return self._transaction([statement.undo for statement in reversed(self.statements)])
+
+    def _transaction(self, statements: Sequence[str]) -> str:
         if not statements:
             return ""
         if self.postgresql:
@@ -88,19 +95,23 @@ def plan_repair(
     for finding in findings:
         found.setdefault(finding.table, []).append(finding.key)
     by_target = {flow.target: flow for flow in flows}
-    with _sides(source, target) as sides:
+    with both_sides(source, target) as sides:
         writes: list[Statement] = []
         deletes: list[Statement] = []
+        circles = count(1)
         for table in _parents_first(sides, list(found)):
-            statements = list(_statements(sides, by_target[table], found[table]))
-            writes += (each for each in statements if each.action is not Action.DELETE)
-            deletes[:0] = (each for each in statements if each.action is Action.DELETE)
-    if len(deletes) > max_deletes:
+            removed, written = _statements(
+                sides, by_target[table], found[table], ties(target, table), circles
+            )
+            writes += written
+            deletes[:0] = removed
+    plan = RepairPlan((*deletes, *writes), target.dialect.name == "postgresql")
+    if plan.deletes > max_deletes:
         raise RepairRefused(
-            f"the repair would delete {len(deletes)} rows, and {max_deletes} are allowed; "
-            f"look at the findings, and if they are right, allow --max-deletes {len(deletes)}"
+            f"the repair would delete {plan.deletes} rows, and {max_deletes} are allowed; "
+            f"look at the findings, and if they are right, allow --max-deletes {plan.deletes}"
         )
-    return RepairPlan((*deletes, *writes), target.dialect.name == "postgresql")
+    return plan
 
 
 def apply_repair(target: sa.Engine, flows: Sequence[TableFlow], plan: RepairPlan) -> RepairOutcome:
@@ -117,8 +128,7 @@ def apply_repair(target: sa.Engine, flows: Sequence[TableFlow], plan: RepairPlan
     try:
         while waiting:
             before, failures = len(waiting), []
-            pending = iter(waiting)
-            while batch := list(islice(pending, _TOGETHER)):
+            for batch in _batches(waiting):
                 done = _apply_batch(writer, batch, suppress)
                 applied += done.applied
                 skipped += done.skipped
@@ -141,48 +151,49 @@ def _apply_batch(target: Adapter, batch: Sequence[Statement], suppress: bool) ->
         # Where there is no bookkeeping there is no capture that could take the repair for a client's write.
         marked = target.has_bookkeeping(session)
         with target.replicating(session, _ORIGIN, tables, suppress) if marked else nullcontext():
-            for statement in batch:
+            for unit in _units(batch):
                 try:
                     with session.savepoint():
-                        changed = session.execute(statement.sql, *statement.values)
+                        for statement in unit:
+                            if not session.execute(statement.sql, *statement.values):
+                                raise _Changed
+                except _Changed:
+                    skipped += unit
                 except Exception as error:
                     if not target.is_row_fault(error):
                         raise
-                    failed.append(Failure(statement, str(error).strip().splitlines()[0]))
+                    reason = str(error).strip().splitlines()[0]
+                    failed += [Failure(statement, reason) for statement in unit]
                 else:
-                    (applied if changed else skipped).append(statement)
+                    applied += unit
     return RepairOutcome(tuple(applied), tuple(skipped), tuple(failed))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Both databases: as the check sees them, and as replication does.
-
-    Nothing stays open from one row to the next: on SQLite a reader that lingers keeps every writer out, and a
-    writer that waits keeps out this plan's own next read.
-    """
-
-    source: SideReader
-    target: SideReader
-    source_adapter: Adapter
-    target_adapter: Adapter
+class _Changed(Exception):  # noqa: N818 - nothing is wrong
+    """A row is not any more what it was when the repair was planned."""
 
 
-@contextmanager
-def _sides(source: sa.Engine, target: sa.Engine) -> Iterator[_Sides]:
-    with ExitStack() as stack:
-        ours, theirs = adapter(source.url), adapter(target.url)
-        stack.callback(ours.dispose)
-        stack.callback(theirs.dispose)
-        yield _Sides(
-            stack.enter_context(SideReader(source, "source")),
-            stack.enter_context(SideReader(target, "target")),
-            ours,
-            theirs,
-        )
+def _units(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
+    """What is carried out whole or not at all: one statement, or those of a circle."""
+    for circle, together in groupby(statements, key=attrgetter("circle")):
+        if circle:
+            yield list(together)
+        else:
+            yield from ([statement] for statement in together)
 
 
-def _parents_first(sides: _Sides, tables: Sequence[str]) -> list[str]:
+def _batches(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
+    batch: list[Statement] = []
+    for unit in _units(statements):
+        batch += unit
+        if len(batch) >= _TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _parents_first(sides: Sides, tables: Sequence[str]) -> list[str]:
     with sides.target_adapter.reading() as session:
         references = sides.target_adapter.references(session, tables)
     try:
@@ -192,60 +203,53 @@ def _parents_first(sides: _Sides, tables: Sequence[str]) -> list[str]:
         return list(tables)
 
 
-def _statements(sides: _Sides, flow: TableFlow, keys: Sequence[Key]) -> Iterator[Statement]:
+def _statements(
+    sides: Sides, flow: TableFlow, keys: Sequence[Key], bound: Ties, circles: Iterator[int]
+) -> tuple[list[Statement], list[Statement]]:
+    """What deletes rows of a table, and what writes them, each in the order in which it has to run."""
     pair = table_pair(flow, sides.source, sides.target)
     with sides.source_adapter.reading() as ours, sides.target_adapter.reading() as theirs:
         carried = carrier(flow, sides.source_adapter, ours, sides.target_adapter, theirs)
         types = sides.target_adapter.columns(theirs, flow.target)
     table = Table(flow.target, sides.target.postgresql, types, flow.target_key)
-    for key in keys:
-        wanted = _source_row(sides, pair, carried, key)
-        found = _target_row(sides, pair, table, key)
-        if wanted is None and found is not None:
-            yield table.delete(key, found)
-        elif wanted is not None and found is None:
-            yield table.insert(key, wanted)
-        elif wanted is not None and found is not None:
-            differing = _differing(pair, key)
-            if differing:
-                yield table.update(key, found, {name: wanted[name] for name in differing})
+    changes = [change for key in keys if (change := _change(sides, pair, carried, table, key))]
+    deletes: list[Statement] = []
+    writes: list[Statement] = []
+    for group in groups(changes, bound):
+        into = deletes if all(change.wanted is None for change in group) else writes
+        if len(group) == 1:
+            into.append(_statement(table, group[0]))
+        else:
+            into += _circle(table, group, bound, next(circles))
+    return deletes, writes
 
 
-def _source_row(sides: _Sides, pair: TablePair, carried: Carrier, key: Key) -> Mapping[str, object] | None:
-    """The source's row in the form that the target takes."""
-    stored = [
-        _key_text(sides.source.postgresql, values) for values in alternatives(pair.source_query.keys, key)
-    ]
-    with sides.source_adapter.reading() as session:
-        rows = carried.reader.rows(session, stored)
-    for raw in rows.values():
-        try:
-            values = carried.row(raw)
-        except ValueError as error:
-            raise SchemaError(
-                f"row {list(key)} of {pair.flow.source!r} cannot be carried to {pair.flow.target!r}: "
-                f"{error}; correct the row, or map the column in the plan"
-            ) from error
-        return dict(zip((column.target for column in pair.flow.columns), values, strict=True))
-    return None
+def _change(sides: Sides, pair: TablePair, carried: Carrier, table: Table, key: Key) -> Change | None:
+    wanted = source_row(sides, pair, carried, key)
+    found = target_row(sides, pair, table, key)
+    if wanted is not None and found is not None:
+        wanted = {name: wanted[name] for name in differing(pair, key)}
+        return Change(key, found, wanted) if wanted else None
+    return None if wanted is found else Change(key, found, wanted)
 
 
-def _key_text(postgresql: bool, values: Row) -> str:
-    return key_texts.encode([str(value) for value in values] if postgresql else values)
+def _statement(table: Table, change: Change) -> Statement:
+    if change.wanted is None:
+        assert change.found is not None  # noqa: S101 - a change has one of both
+        return table.delete(change.key, change.found)
+    if change.found is None:
+        return table.insert(change.key, change.wanted)
+    return table.update(change.key, change.found, change.wanted)
 
 
-def _target_row(sides: _Sides, pair: TablePair, table: Table, key: Key) -> Mapping[str, object] | None:
-    matches = " AND ".join(f"{column.match} = ?" for column in pair.target_query.keys)
-    with sides.target_adapter.reading() as session:
-        for values in alternatives(pair.target_query.keys, key):
-            rows = session.execute(f"SELECT {table.selected()} FROM {table.sql} WHERE {matches}", *values)
-            if rows:
-                return dict(zip(table.types, rows[0], strict=True))
-    return None
-
-
-def _differing(pair: TablePair, key: Key) -> list[str]:
-    source, target = pair.rows([key])[key]
-    if source is None or target is None:
-        return []
-    return [pair.columns.columns[at].name for at in pair.columns.differing(source, target)]
+def _circle(table: Table, group: Sequence[Change], bound: Ties, circle: int) -> list[Statement]:
+    """Every row is set aside before any gets what another had."""
+    first: list[Statement] = []
+    then: list[Statement] = []
+    for change in group:
+        values = aside(change, bound, table.types)
+        if values and change.found is not None:
+            first.append(table.aside(change.key, change.found, values))
+            change = replace(change, found={**change.found, **values})  # noqa: PLW2901 - it is, by then
+        then.append(_statement(table, change))
+    return [replace(each, circle=circle) for each in (*first, *then)]

@@ -1,7 +1,7 @@
 """The statements of a repair: each applies only while the target's row is still what was read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import frexp, isfinite
 
@@ -20,13 +20,15 @@ class Action(StrEnum):
     INSERT = "insert"
     UPDATE = "update"
     DELETE = "delete"
+    ASIDE = "set aside"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One row's repair. ``sql`` takes ``values`` and returns a row when it applied.
 
-    ``undo`` is a complete statement that takes the repair back, under the same condition.
+    ``script`` is the same as a complete statement, ``undo`` one that takes the repair back, under the same
+    condition. Those of one ``circle``, unless it is 0, are carried out together or not at all.
     """
 
     table: str
@@ -35,11 +37,13 @@ class Statement:
     columns: tuple[str, ...]
     sql: str
     values: tuple[object, ...]
+    script: str
     undo: str
+    circle: int = 0
 
     def __str__(self) -> str:
         """What it does, without the row's values."""
-        changed = f" ({', '.join(self.columns)})" if self.action is Action.UPDATE else ""
+        changed = f" ({', '.join(self.columns)})" if self.action in {Action.UPDATE, Action.ASIDE} else ""
         return f"{self.action} {self.table} {shown_key(self.key)}{changed}"
 
 
@@ -68,6 +72,7 @@ class Table:
             tuple(row),
             f"{self._inserted(row, ['?'] * len(row))} RETURNING 1",
             tuple(row.values()),
+            f"{self._inserted(row, self._literals(row))};",
             f"DELETE FROM {self.sql} WHERE {self._literally(row)};",
         )
 
@@ -79,16 +84,14 @@ class Table:
             tuple(row),
             f"DELETE FROM {self.sql} WHERE {self._unchanged(row)} RETURNING 1",
             self._compared(row),
-            f"{self._inserted(row, [self._literal(value) for value in row.values()])};",
+            f"DELETE FROM {self.sql} WHERE {self._literally(row)};",
+            f"{self._inserted(row, self._literals(row))};",
         )
 
     def update(self, key: Key, found: Mapping[str, object], wanted: Mapping[str, object]) -> Statement:
         """``found`` is the whole row, ``wanted`` the columns to set."""
         old = {name: found[name] for name in wanted}
         assigned = ", ".join(f"{quote(name)} = {self._typed(name, '?')}" for name in wanted)
-        restored = ", ".join(
-            f"{quote(name)} = {self._typed(name, self._literal(value))}" for name, value in old.items()
-        )
         return Statement(
             self.name,
             Action.UPDATE,
@@ -96,8 +99,13 @@ class Table:
             tuple(wanted),
             f"UPDATE {self.sql} SET {assigned} WHERE {self._unchanged(found)} RETURNING 1",
             (*wanted.values(), *self._compared(found)),
-            f"UPDATE {self.sql} SET {restored} WHERE {self._literally({**found, **wanted})};",
+            f"UPDATE {self.sql} SET {self._assigned(wanted)} WHERE {self._literally(found)};",
+            f"UPDATE {self.sql} SET {self._assigned(old)} WHERE {self._literally({**found, **wanted})};",
         )
+
+    def aside(self, key: Key, found: Mapping[str, object], values: Mapping[str, object]) -> Statement:
+        """Give the row's unique values free for others, until it gets its own."""
+        return replace(self.update(key, found, values), action=Action.ASIDE)
 
     def _inserted(self, row: Mapping[str, object], values: Sequence[str]) -> str:
         overriding = " OVERRIDING SYSTEM VALUE" if self.postgresql else ""
@@ -106,6 +114,13 @@ class Table:
             f"INSERT INTO {self.sql} ({', '.join(map(quote, row))}){overriding} VALUES ({typed}) "
             f"ON CONFLICT ({', '.join(map(quote, self.key))}) DO NOTHING"
         )
+
+    def _assigned(self, values: Mapping[str, object]) -> str:
+        pairs = zip(values, self._literals(values), strict=True)
+        return ", ".join(f"{quote(name)} = {self._typed(name, literal)}" for name, literal in pairs)
+
+    def _literals(self, row: Mapping[str, object]) -> list[str]:
+        return [self._literal(value) for value in row.values()]
 
     def _typed(self, name: str, value: str) -> str:
         return f"{value}::text::{self.types[name].cast}" if self.postgresql else value

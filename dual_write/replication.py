@@ -10,6 +10,7 @@ from dual_write.accounts import Accounts, Lag, accounts, lag
 from dual_write.adapter import Captured, Ownership
 from dual_write.ahead import LARGEST, ReadAhead
 from dual_write.backfill import Backfill, BackfillProgress
+from dual_write.changes import Changes
 from dual_write.channel import Channel
 from dual_write.drain import drain, settle
 from dual_write.errors import FencedError, LockedError, SchemaError
@@ -17,7 +18,7 @@ from dual_write.installation import Installation, has_bookkeeping
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.parking import Parked
 from dual_write.rows import Row
-from dual_write.sequences import hand_over
+from dual_write.sequences import SequenceBehind, behind, hand_over
 from flags.side import Side
 
 __all__ = ["Accounts", "BackfillProgress", "Lag", "Replication"]
@@ -140,6 +141,11 @@ class Replication(Installation):
                 return carrier.reader.delivered(session, list(dict.fromkeys(keys)))
         return []
 
+    def changes(self, to: Side) -> Changes | None:
+        """What changes towards ``to``; None when nothing flows that way."""
+        towards = self._towards(to)
+        return Changes(towards, self._towards(to.other)) if towards else None
+
     def drain(self, to: Side, deadline: float) -> int:
         """With the source guarded: apply all that its log holds, without waiting for the horizon.
 
@@ -227,6 +233,12 @@ class Replication(Installation):
         for channel in self._towards(side.other):
             channel.retry_parked()
         return given_up
+
+    def sequences_behind(self, writer: Side) -> list[SequenceBehind]:
+        """The moved tables' columns whose next number on ``writer`` would collide with a row."""
+        own, other = self._adapters[writer], self._adapters[writer.other]
+        moved = (mapping for mapping in self.mappings if not mapping.follow)
+        return [each for mapping in moved for each in behind(mapping, writer, own, other)]
 
     def _moved(self, side: Side) -> Sequence[Captured]:
         return [

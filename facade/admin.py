@@ -20,8 +20,12 @@ class Readiness:
     degraded: str | None = None
 
 
-def admin_app(readiness: Callable[[], Readiness], metrics: str, token: str) -> FastAPI:
-    """The application for the admin port. ``metrics`` is the directory of FacadeConfig.metrics."""
+def admin_app(
+    readiness: Callable[[], Readiness], metrics: str, token: str, others: Callable[[], bytes] = bytes
+) -> FastAPI:
+    """The application for the admin port. ``metrics`` is the directory of FacadeConfig.metrics; ``others``
+    tells further metrics in Prometheus's text format.
+    """
 
     def authorized(authorization: str = Header("")) -> None:
         scheme, _, given = authorization.partition(" ")
@@ -51,7 +55,7 @@ def admin_app(readiness: Callable[[], Readiness], metrics: str, token: str) -> F
 
     @app.get("/-/metrics", dependencies=[Depends(authorized)])
     def all_metrics() -> Response:
-        return Response(exposition(metrics), media_type=CONTENT_TYPE)
+        return Response(exposition(metrics) + others(), media_type=CONTENT_TYPE)
 
     @app.get("/-/health/services", dependencies=[Depends(authorized)])
     def health_of_services(response: Response) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """Where an unfinished check stands, in the control database: a check that was killed is gone on with."""
 
 import hashlib
+import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from dual_write.changes import Mark
 from dual_write.check_state import Memory, TableState, from_text, to_text
 from dual_write.mapping import TableFlow
 from flags.side import Side
@@ -92,31 +94,50 @@ class _Direction(Memory):
     def started(self) -> datetime:
         return datetime.fromtimestamp(self._of.started, UTC)
 
+    def mark(self, take: Callable[[], Mark | None]) -> Mark | None:
+        name = f"mark {self._digest('')}"
+        kept = self._read(name)
+        if kept is None:
+            mark = take()
+            self._write(name, json.dumps(mark and [mark.source, mark.target]))
+            return mark
+        ids = json.loads(kept)
+        return ids and Mark(*ids)
+
     def recall(self, flow: TableFlow) -> TableState | None:
-        query = select(check_progress.c.state).where(
-            check_progress.c.phase == self._of.phase,
-            check_progress.c.direction == self._to.value,
-            check_progress.c.flow == self._name(flow),
-        )
-        with self._of.control.read() as connection:
-            text = connection.execute(query).scalar_one_or_none()
+        text = self._read(self._name(flow))
         return None if text is None else from_text(text)
 
     def keep(self, flow: TableFlow, state: TableState) -> None:
         try:
-            with self._of.control.write() as connection:
-                values = {
-                    "phase": self._of.phase,
-                    "direction": self._to.value,
-                    "flow": self._name(flow),
-                    "started": self._of.started,
-                    "at": self._of.control.now(connection),
-                    "state": to_text(state),
-                }
-                upsert(connection, check_progress, values, key=("phase", "direction", "flow"))
+            self._write(self._name(flow), to_text(state))
         except SQLAlchemyError as error:
             _log.debug("check of %s: how far it has come could not be kept: %s", self._of.phase, error)
 
+    def _read(self, name: str) -> str | None:
+        query = select(check_progress.c.state).where(
+            check_progress.c.phase == self._of.phase,
+            check_progress.c.direction == self._to.value,
+            check_progress.c.flow == name,
+        )
+        with self._of.control.read() as connection:
+            text: str | None = connection.execute(query).scalar_one_or_none()
+        return text
+
+    def _write(self, name: str, text: str) -> None:
+        with self._of.control.write() as connection:
+            values = {
+                "phase": self._of.phase,
+                "direction": self._to.value,
+                "flow": name,
+                "started": self._of.started,
+                "at": self._of.control.now(connection),
+                "state": text,
+            }
+            upsert(connection, check_progress, values, key=("phase", "direction", "flow"))
+
     def _name(self, flow: TableFlow) -> str:
-        digest = hashlib.sha256(f"{self._of.plan}\0{flow!r}".encode()).hexdigest()[:16]
-        return f"{flow.source} → {flow.target} {digest}"
+        return f"{flow.source} → {flow.target} {self._digest(repr(flow))}"
+
+    def _digest(self, compared: str) -> str:
+        return hashlib.sha256(f"{self._of.plan}\0{compared}".encode()).hexdigest()[:16]

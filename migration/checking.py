@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dual_write.check import Manners, Progress, run_check
 from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
+from dual_write.check_sample import Sample
 from dual_write.database import open_engine
 from dual_write.errors import SchemaError
 from dual_write.flows import flows
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_history import Scope, known_marks
 from migration.check_memory import Resumption, resumption
 from migration.control import Control
 from migration.doctor_databases import reach
@@ -32,6 +34,9 @@ class CheckReport:
     phase: str
     results: Sequence[tuple[Side, CheckResult]]
     soundness: Soundness = SOUND
+    scope: Scope = Scope.WHOLE
+    compared: str = ""
+    repaired: int = 0
 
     @property
     def clean(self) -> bool:
@@ -54,11 +59,18 @@ class CheckReport:
         return {
             "phase": self.phase,
             "clean": self.clean,
+            "scope": self.scope,
+            "compared": self.compared,
+            "repaired": self.repaired,
+            "marks": {
+                to: [result.mark.source, result.mark.target] for to, result in self.results if result.mark
+            },
             "rows": self.rows,
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
             "directions": [{"to": to, **result.to_json()} for to, result in self.results],
             "invariants": [result.to_json() for result in self.soundness.invariants],
+            "sequences_behind": [str(each) for each in self.soundness.behind],
             "references": [result.to_json() for result in self.soundness.references],
         }
 
@@ -72,20 +84,43 @@ def check_phase(
     limit: int | None = None,
     manners: Manners = Manners(),  # noqa: B008 - it is frozen
     fresh: bool = False,
+    since: bool = False,
+    sample: Sample | None = None,
+    repaired: int = 0,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
     ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
     A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
-    its first beginning.
+    its first beginning. With ``since`` only those keys are compared that changed behind the last check, if
+    that was clean, or else everything.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
-    whole = table is None and limit is None and record.stage is not Stage.OFF
+    marks = known_marks(wiring.control, phase, _compared(wiring, record)) if since and not sample else {}
+    scope = Scope.SAMPLE if sample else Scope.SINCE if marks else Scope.WHOLE
+    narrowed = table is not None or limit is not None or record.stage is Stage.OFF
+    whole = scope is Scope.WHOLE and not narrowed
     with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
         mappings = replication.mappings
         results = [
-            (to, _compare(wiring, replication, record, to, compared, progress, table, limit, manners, memory))
+            (
+                to,
+                _compare(
+                    wiring,
+                    replication,
+                    record,
+                    to,
+                    compared,
+                    progress=progress,
+                    table=table,
+                    limit=limit,
+                    manners=manners,
+                    memory=None if memory is None else memory.towards(to),
+                    since=marks.get(to),
+                    sample=sample,
+                ),
+            )
             for to, compared in flows_of(mappings, record).items()
             if table is None or any(table in flow.tables for flow in compared)
         ]
@@ -93,7 +128,7 @@ def check_phase(
         if table is not None and not results:
             names = ", ".join(sorted(mapping.monolith for mapping in mappings))
             raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
-        report = CheckReport(phase, results, sound)
+        report = CheckReport(phase, results, sound, scope, _compared(wiring, record), repaired)
         if table is None:
             Observations(wiring.control).add_check(_run(report, _began(wiring.control, report, memory)))
         if memory is not None:
@@ -106,9 +141,14 @@ def _remembered(wiring: Wiring, record: PhaseRecord, whole: bool, fresh: bool) -
     if not whole:
         yield None
         return
-    compared = f"{wiring.plan.hash} {record.epoch} {record.stage_since}"
+    compared = f"{_compared(wiring, record)} {record.stage_since}"
     with resumption(wiring.control, record.name, compared, fresh=fresh) as memory:
         yield memory
+
+
+def _compared(wiring: Wiring, record: PhaseRecord) -> str:
+    """What a mark is good for: another plan, or another writer, and it says nothing."""
+    return f"{wiring.plan.hash} {record.epoch}"
 
 
 def _began(control: Control, report: CheckReport, memory: Resumption | None) -> float:
@@ -165,11 +205,7 @@ def _compare(
     record: PhaseRecord,
     to: Side,
     compared: Sequence[TableFlow],
-    progress: Progress | None,
-    table: str | None,
-    limit: int | None,
-    manners: Manners,
-    memory: Resumption | None,
+    **how: Any,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
     with wiring.engines(record.name, to) as (source, target):
@@ -178,18 +214,18 @@ def _compare(
             target,
             compared,
             settle=(lambda: _settled(replication, record, to)) if replicated else None,
-            progress=progress,
-            table=table,
-            limit=limit,
-            manners=manners,
-            memory=None if memory is None else memory.towards(to),
+            changes=replication.changes(to) if replicated else None,
+            **how,
         )
 
 
 def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
     to = record.writer.other
-    settle = None if record.stage is Stage.COMPLETE else lambda: _settled(replication, record, to)
-    return soundness(wiring, record.name, replication.mappings, settle)
+    if record.stage is Stage.COMPLETE:
+        return soundness(wiring, record.name, replication.mappings, None)
+    found = soundness(wiring, record.name, replication.mappings, lambda: _settled(replication, record, to))
+    # While writes are split each side numbers its own rows, whatever the other has come to.
+    return found if record.split else replace(found, behind=replication.sequences_behind(record.writer))
 
 
 def _settled(replication: Replication, record: PhaseRecord, to: Side) -> bool:

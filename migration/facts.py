@@ -10,13 +10,11 @@ from dual_write.flows import flows
 from dual_write.replication import Lag, Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration.check_history import vouching
 from migration.control import Control
 from migration.errors import WorkersLate
 from migration.evidence import shadow_summary
 from migration.gates import CheckFact, Facts, Limits
-from migration.journal import Journal
-from migration.moves import Installation
-from migration.observations import CheckRun, Observations
 from migration.plan import Phase, Route
 from migration.stages import PhaseRecord, Stage
 from migration.workers import ControlWorkers
@@ -54,7 +52,7 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
             trouble = None
         except (DataError, SQLAlchemyError) as error:
             trouble = f"{error}."
-    check = _last_check(control, phase.name)
+    check = vouching(control, phase.name)
     shadow = shadow_summary(control, phase.name, record.evidence_since).total
     workers = ControlWorkers(control)
     return Facts(
@@ -92,15 +90,6 @@ def drift_of(record: PhaseRecord, replication: Replication | None) -> list[Drift
 def _reads(route: Route) -> bool:
     by_method = "read" if route.method in {"GET", "HEAD", "OPTIONS", "*"} else "write"
     return not route.retired and (route.kind or by_method) == "read"
-
-
-def _last_check(control: Control, phase: str) -> tuple[CheckRun, float] | None:
-    """The latest check of what is installed now: an earlier installation's rows say nothing about it."""
-    check = Observations(control).last_check(phase)
-    installed = Journal(control).last(phase, Installation.kind, limit=1)
-    if check is None or (installed and check[0].started < installed[0].started):
-        return None
-    return check
 
 
 def _late(control: Control, workers: ControlWorkers) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from dual_write.replication import Accounts, Lag
 from flags.side import Side
@@ -59,11 +59,22 @@ class Observations:
                 )
             )
 
-    def last_check(self, phase: str) -> tuple[CheckRun, float] | None:
-        """The latest check and the seconds since it began; None when there was none."""
+    def last_check(
+        self, phase: str, scope: str | None = None, *, clean: bool | None = None
+    ) -> tuple[CheckRun, float] | None:
+        """The latest check and the seconds since it began; None when there was none.
+
+        ``scope``: the latest whose detail says so; one whose detail says nothing compared everything.
+        ``clean``: the latest that was, or was not.
+        """
+        said = func.coalesce(check_runs.c.detail["scope"].as_string(), "whole")
         query = (
             select(check_runs)
-            .where(check_runs.c.phase == phase)
+            .where(
+                check_runs.c.phase == phase,
+                *(() if scope is None else (said == scope,)),
+                *(() if clean is None else (check_runs.c.clean == clean,)),
+            )
             .order_by(check_runs.c.started.desc(), check_runs.c.id.desc())
             .limit(1)
         )

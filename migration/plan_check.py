@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from migration.plan_base import Name, Section
+from migration.plan_base import Name, Seconds, Section
 
 Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
 
@@ -24,3 +24,11 @@ class Invariant(Section):
         if self.expect is None and None in (self.monolith, self.service):
             raise ValueError("one side alone has nothing to be compared with. Say what to `expect`.")
         return self
+
+
+class Check(Section):
+    """Checks that the relay makes by itself; seconds, and the percentage of the time for which it reads."""
+
+    every: Seconds | None = None
+    whole_every: Seconds = 86400.0
+    share: int = Field(default=25, ge=1, le=100)

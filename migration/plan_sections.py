@@ -12,7 +12,7 @@ from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
-from migration.plan_check import Invariant
+from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
@@ -253,6 +253,7 @@ class Phase(Section):
     rate_limit: RateLimit | None = None
     shadow: Shadow = Shadow()
     gates: Gates = Gates()
+    check: Check = Check()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -11,6 +11,7 @@ from dual_write.errors import DataError
 from dual_write.relay import Relay
 from dual_write.replication import Replication
 from flags.side import Side
+from migration.check_watching import scheduled
 from migration.errors import MigrationError
 from migration.observations import Observations
 from migration.relay_metrics import Account, RelayMetrics, Seen, exposed
@@ -165,6 +166,7 @@ def relay(
     wiring.control.revision()
     relays = [PhaseRelay(wiring, phase, ending) for phase in phases]
     threads = [thread for each in relays for thread in each.threads()]
+    threads += [thread for phase in phases if (thread := scheduled(wiring, phase, ending))]
     threads.append(threading.Thread(target=reconcile, args=(wiring, ending), name="reconciler"))
     metrics = RelayMetrics([each.account for each in relays])
     with exposed(wiring.plan.relay.metrics, metrics):

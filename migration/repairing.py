@@ -14,11 +14,14 @@ from migration.transitions import this_actor
 from migration.wiring import Wiring
 
 
-def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_deletes: int) -> dict[str, Any]:
+def repair_phase(
+    wiring: Wiring, report: CheckReport, *, apply: bool, max_deletes: int, scripts: bool = False
+) -> dict[str, Any]:
     """Plan the repair of every finding, towards the side that follows, and with ``apply`` carry it out.
 
     Returns ``statements`` (texts without the rows' values), ``deletes``, ``applied``, ``skipped`` (their row
-    had changed), ``failed`` (texts with the reason) and ``undo``: files of SQL that take the repair back.
+    had changed), ``failed`` (texts with the reason), ``scripts``: files of SQL with what is planned, if they
+    are asked for, and ``undo``: files that take the repair back.
     Raises RepairRefused when more than ``max_deletes`` rows would be deleted, and while writes are split:
     no side follows then. Nothing is changed in either case.
     """
@@ -31,6 +34,7 @@ def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_delete
         "applied": 0,
         "skipped": 0,
         "failed": [],
+        "scripts": [],
         "undo": [],
     }
     with wiring.replicating(report.phase) as replication:
@@ -42,9 +46,12 @@ def repair_phase(wiring: Wiring, report: CheckReport, *, apply: bool, max_delete
             )
             mended["statements"] += [str(statement) for statement in plan.statements]
             mended["deletes"] += plan.deletes
+            name = f"{report.phase}-{to}"
+            if scripts and plan.statements:
+                mended["scripts"].append(str(_keep(wiring, f"{name}-repair", plan.script())))
             if not apply or not plan.statements:
                 continue
-            mended["undo"].append(str(_keep_undo(wiring, f"{report.phase}-{to}", plan.undo())))
+            mended["undo"].append(str(_keep(wiring, f"{name}-undo", plan.undo())))
             outcome = apply_repair(target, flows[to], plan)
             mended["applied"] += len(outcome.applied)
             mended["skipped"] += len(outcome.skipped)
@@ -61,19 +68,22 @@ def keep_side(wiring: Wiring, phase: str, side: Side) -> list[Parked]:
     record = wiring.control.phase(phase)
     if not record.split:
         raise RepairRefused(refusals.no_conflict_possible(record))
-    with wiring.replicating(phase) as replication, wiring.control.write() as connection:
+    with wiring.replicating(phase) as replication, wiring.control.change() as change:
         given_up = replication.keep(side)
         settled = [f"{entry.table} {entry.key}" for entry in given_up]
         actor = this_actor()
-        wiring.control.audit(connection, actor, f"conflicts of {phase}: kept {side}", {}, {"rows": settled})
+        wiring.control.audit(
+            change.connection, actor, f"conflicts of {phase}: kept {side}", {}, {"rows": settled}
+        )
     return given_up
 
 
-def _keep_undo(wiring: Wiring, name: str, script: str) -> Path:
+def _keep(wiring: Wiring, name: str, script: str) -> Path:
     """Written before anything is changed; it holds rows' values, so only the owner may read it."""
     directory = wiring.state_directory / "repairs"
     directory.mkdir(mode=0o700, exist_ok=True)
-    file = directory / f"{time.strftime('%Y%m%dT%H%M%S')}-{name}-undo.sql"
+    stamp, taken = time.strftime("%Y%m%dT%H%M%S"), len(list(directory.glob("*.sql")))
+    file = directory / f"{stamp}-{taken}-{name}.sql"
     file.touch(mode=0o600)
     file.write_text(script, encoding="utf-8")
     return file

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from facade import server
 from facade.admin import Readiness, admin_app
 from facade.client_api import client_api
 from facade.lifespan import Application, application
 from facade.worker import Worker
+from migration.check_metrics import CheckMetrics
 from migration.control import Control
 from migration.evidence import ControlEvidence
 from migration.facade_plan import certificate, facade_config
@@ -86,7 +88,10 @@ def serve(
         os.environ[ACCESS_LOG_VARIABLE] = "1"
     admin = server.bind(plan.facade.admin)
     app = admin_app(
-        lambda: readiness(wiring.control, workers, reloading.refused), str(metrics), plan.admin_token()
+        lambda: readiness(wiring.control, workers, reloading.refused),
+        str(metrics),
+        plan.admin_token(),
+        lambda: check_metrics(wiring),
     )
 
     app.include_router(client_api(lambda: served_flags(wiring), plan.admin_token()))
@@ -142,6 +147,15 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def check_metrics(wiring: Wiring) -> bytes:
+    """None while the control database does not answer: the facade's own are told all the same (I6)."""
+    try:
+        return CheckMetrics(wiring.control, [phase.name for phase in wiring.plan.phases]).exposition()
+    except SQLAlchemyError as error:
+        _log.warning("no metrics of checks: the control database does not answer: %s", error)
+        return b""
 
 
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:

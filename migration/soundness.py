@@ -11,6 +11,7 @@ from dual_write.database import open_engine
 from dual_write.invariants import Holding, Invariant, InvariantResult, check_invariants
 from dual_write.mapping import TableMapping
 from dual_write.references import ReferenceResult, check_references
+from dual_write.sequences import SequenceBehind
 from flags.side import Side
 from migration.crossings import Crossing, Home, Moved, crossings, moved_tables
 from migration.doctor_databases import reach
@@ -19,15 +20,19 @@ from migration.wiring import Wiring
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """The results of every invariant of the phase, and of every reference that crosses databases."""
+    """The results of every invariant of the phase, and of every reference that crosses databases, and the
+    numberings that are ``behind``.
+    """
 
     invariants: Sequence[InvariantResult] = ()
     references: Sequence[ReferenceResult] = ()
+    behind: Sequence[SequenceBehind] = ()
 
     @property
     def problems(self) -> int:
-        """Invariants that do not hold or were not decided, and references to nothing."""
-        return len(self.broken) + sum(len(result.orphans) for result in self.references)
+        """Invariants that do not hold or were not decided, references to nothing, numbers that collide."""
+        orphans = sum(len(result.orphans) for result in self.references)
+        return len(self.broken) + orphans + len(self.behind)
 
     @property
     def broken(self) -> list[InvariantResult]:

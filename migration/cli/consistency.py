@@ -3,14 +3,18 @@
 import json as documents
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import randbits
 from typing import Annotated, Any
 
 import typer
 
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
+from dual_write.check_sample import Sample
 from flags.side import Side
+from migration.check_watching import Habit
 from migration.checking import check_databases, check_phase
+from migration.cli.again import watch_phase
 from migration.cli.bars import bars
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import FINDING, OK, out, print_json, print_table
@@ -41,6 +45,9 @@ def check(
         typer.Option(help="While writes are split: whose row stays where both sides changed one."),
     ] = None,
     max_deletes: Annotated[int, typer.Option(help="With --repair: delete no more rows than this.")] = 100,
+    script: Annotated[
+        bool, typer.Option("--script", help="With --repair: write what is planned into a file of SQL.")
+    ] = False,
     table: Annotated[str | None, typer.Option(help="This table alone, by its name on either side.")] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after so many findings.")] = None,
     export: Annotated[
@@ -56,6 +63,21 @@ def check(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, also where a check was broken off.")
     ] = False,
+    since: Annotated[
+        bool, typer.Option("--since", help="Only what changed since the last check, if that was clean.")
+    ] = False,
+    sample: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="This percentage of the key ranges; opens no gate."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --sample: draw the same ranges again.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check again and again until Ctrl-C, in between as --since.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch: seconds between two checks.")] = 60.0,
+    whole_every: Annotated[
+        float, typer.Option(min=0.1, help="With --watch: seconds between two checks of every row.")
+    ] = 3600.0,
     source: Annotated[
         str | None,
         typer.Option(
@@ -83,9 +105,28 @@ def check(
 ) -> None:
     """Compare both sides while they are written to. Exit 1 when they differ."""
     manners = Manners(share / 100, timeout)
-    _require_sense(
-        phase, source if _typed(context, "source") else None, repair=repair, apply=apply, keep=keep
+    if phase is not None and _typed(context, "source"):
+        raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
+    sampled = sample is not None
+    _refuse(
+        (apply and not repair, "--apply says to carry out a --repair; give both."),
+        (script and not repair, "--script writes down a --repair; give both."),
+        (repair and phase is None, "--repair needs a phase of a plan: it says which side follows."),
+        (
+            keep is not None and phase is None,
+            "--keep needs a phase of a plan: only there both sides may write.",
+        ),
+        (
+            phase is None and (since or watch or sampled),
+            "--since, --watch and --sample need a phase of a plan.",
+        ),
+        (watch and (repair or since), "--watch only reads, and decides by itself; leave the rest out."),
+        ((watch or since) and bool(table or limit or sampled), "leave --table, --limit and --sample out."),
     )
+    if phase is not None and watch:
+        with opened(plan) as wiring:
+            clean = watch_phase(wiring, phase, Habit(every, whole_every, manners), json=json)
+        raise typer.Exit(OK if clean else FINDING)
     if phase is None:
         if source is None or target is None or table is None:
             raise typer.BadParameter("Name a phase, or give --source, --target and --table.")
@@ -115,12 +156,18 @@ def check(
                 limit=limit,
                 manners=manners,
                 fresh=fresh,
+                since=since,
+                sample=None
+                if sample is None
+                else Sample(sample / 100, randbits(31) if seed is None else seed),
             )
         mended = None
         if repair and report.findings:
-            mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes)
+            mended = repair_phase(wiring, report, apply=apply, max_deletes=max_deletes, scripts=script)
             if apply:
-                report = check_phase(wiring, phase, table=table, limit=limit, manners=manners)
+                report = check_phase(
+                    wiring, phase, table=table, limit=limit, manners=manners, repaired=mended["applied"]
+                )
     _keep(report.results, phase, export, html, report.soundness)
     _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json, report.soundness)
     if mended is not None and not json:
@@ -129,23 +176,16 @@ def check(
         raise typer.Exit(FINDING)
 
 
+def _refuse(*rules: tuple[bool, str]) -> None:
+    for broken, said in rules:
+        if broken:
+            raise typer.BadParameter(said)
+
+
 def _typed(context: typer.Context, option: str) -> bool:
     """Whether the option was typed, rather than left out or taken from the environment."""
     given = context.get_parameter_source(option)
     return given is not None and given.name == "COMMANDLINE"
-
-
-def _require_sense(
-    phase: str | None, source: str | None, *, repair: bool, apply: bool, keep: Side | None
-) -> None:
-    if phase is not None and source is not None:
-        raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
-    if apply and not repair:
-        raise typer.BadParameter("--apply says to carry out a --repair; give both.")
-    if repair and phase is None:
-        raise typer.BadParameter("--repair needs a phase of a plan: it says which side follows.")
-    if keep is not None and phase is None:
-        raise typer.BadParameter("--keep needs a phase of a plan: only there both sides may write.")
 
 
 def _tell(
@@ -197,8 +237,9 @@ def _unsound(sound: Soundness) -> list[str]:
         for result in sound.references
         for key in result.orphans
     ]
+    behind = [{"kind": "sequence", "said": str(each)} for each in sound.behind]
     broken = [{"kind": "invariant", **result.to_json()} for result in sound.broken]
-    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *broken)]
+    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *behind, *broken)]
 
 
 def _show(
@@ -224,6 +265,8 @@ def _show(
         if reference.orphans:
             said = f"{reference.reference}: {len(reference.orphans)} without their row: {reference.shown}"
             out.print(f"  {said}", markup=False)
+    for numbering in sound.behind:
+        out.print(f"  {numbering}", markup=False)
     for invariant in sound.broken:
         out.print(f"  invariant {invariant.name!r} {invariant.holding}: {invariant.said}", markup=False)
     for _, result in results:
@@ -241,6 +284,8 @@ def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
         out.print(f"  {statement}", markup=False)
     if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
         out.print(f"  … and {left} more; --json lists them all")
+    for file in mended["scripts"]:
+        out.print(f"As SQL: {file}", soft_wrap=True)
     if not applied:
         out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
         out.print("Carry them out with --repair --apply.")

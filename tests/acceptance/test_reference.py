@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from migration.gates import CheckFact, Facts, Limits, gates
 from migration.plan import Plan
-from migration.plan_check import Invariant
+from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
@@ -58,6 +58,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
     "[phases.shadow.routes]": Excuses,
+    "[phases.check]": Check,
     "[phases.gates]": Gates,
 }
 

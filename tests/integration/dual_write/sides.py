@@ -147,7 +147,9 @@ def plant(data: st.DataObject, original: Rows, key: str) -> tuple[Rows, Rows, Pl
     expected: Planted = {}
     for row in original:
         identity = tuple(row[name] for name in KEYS[key])
-        match data.draw(st.sampled_from(["same", "same", "missing", "extra", "different"])):
+        match data.draw(
+            st.sampled_from(["same", "same", "missing", "extra", "different", "swapped", "moved"])
+        ):
             case "same":
                 source.append(row)
                 target.append(row)
@@ -157,6 +159,17 @@ def plant(data: st.DataObject, original: Rows, key: str) -> tuple[Rows, Rows, Pl
             case "extra":
                 target.append(row)
                 expected[identity] = ("extra", ())
+            case "swapped":
+                source.append(row)
+                target.append({**row, "name": row["code"], "code": row["name"]})
+                if row["name"] != row["code"]:
+                    expected[identity] = ("different", ("name", "code"))
+            case "moved":
+                # Were values only joined, these would be one text.
+                separator = data.draw(st.sampled_from([",", "|", "\t", "\x1f", "', '", "\\N"]))
+                source.append({**row, "name": f"a{separator}b", "code": "c"})
+                target.append({**row, "name": "a", "code": f"b{separator}c"})
+                expected[identity] = ("different", ("name", "code"))
             case _:
                 column = data.draw(st.sampled_from(list(VALUES)))
                 other = (st.none() | VALUES[column]).filter(lambda value, old=row[column]: value != old)

@@ -241,3 +241,84 @@ def test_columns_are_mended_through_the_mapping(engines):
             (1, "one", 150, "saved", "kept"),
             (2, "two", 200, "saved", None),
         ]
+
+
+@pytest.mark.parametrize("declared", ["text UNIQUE", "text NOT NULL UNIQUE", "integer NOT NULL UNIQUE"])
+def test_rows_that_exchange_unique_values_are_mended_and_taken_back(engines, declared):
+    source, target = engines
+    made = sa.Table(
+        "seat",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("place", sa.Integer if "integer" in declared else sa.Text),
+        sa.Column("own", sa.Text),
+    )
+    for engine in engines:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"CREATE TABLE seat (id integer PRIMARY KEY, place {declared}, own text)"
+            )
+    # Two swap, three go round, one moves on to what another leaves, and one takes what a deleted row had.
+    wanted = {1: 2, 2: 1, 3: 4, 4: 5, 5: 3, 6: 7, 7: 8, 10: 9}
+    found = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 10}
+    kind = int if "integer" in declared else str
+    refill(source, made, [{"id": key, "place": kind(place), "own": "o"} for key, place in wanted.items()])
+    refill(target, made, [{"id": key, "place": kind(place), "own": "o"} for key, place in found.items()])
+    before = stored(target, made)
+    flows = [flow(made)]
+    plan = plan_repair(source, target, flows, run_check(source, target, flows).findings, max_deletes=1)
+    outcome = apply_repair(target, flows, plan)
+    assert (outcome.skipped, outcome.failed) == ((), ())
+    assert run_check(source, target, flows).clean
+    assert plan_repair(source, target, flows, run_check(source, target, flows).findings, max_deletes=0) == (
+        type(plan)((), plan.postgresql)
+    )
+    undo(target, plan.undo())
+    assert stored(target, made) == before
+
+
+def test_an_exchange_of_which_one_row_has_changed_leaves_all_of_it_alone(family):
+    source, target, parent, child = family
+    for engine in (source, target):
+        refill(engine, parent, [{"id": 1, "name": "one"}])
+    rows = [
+        {"id": number, "parent_id": 1, "elder_id": None, "slug": slug}
+        for number, slug in ((1, "a"), (2, "b"))
+    ]
+    refill(source, child, rows)
+    refill(target, child, [{**rows[0], "slug": "b"}, {**rows[1], "slug": "a"}])
+    flows = [flow(child)]
+    plan = plan_repair(source, target, flows, run_check(source, target, flows).findings, max_deletes=0)
+    refill(target, child, [{**rows[0], "slug": "b"}, {**rows[1], "slug": "changed"}])
+    before = stored(target, child)
+    outcome = apply_repair(target, flows, plan)
+    assert (outcome.applied, outcome.failed) == ((), ())
+    assert stored(target, child) == before
+
+
+def test_a_family_within_one_table_is_mended_in_order_and_taken_back(family):
+    source, target, parent, child = family
+    for engine in (source, target):
+        refill(engine, parent, [{"id": 1, "name": "one"}])
+    elders = {11: 12, 12: 13, 13: None}
+    refill(
+        source,
+        child,
+        [{"id": key, "parent_id": 1, "elder_id": elders[key], "slug": str(key)} for key in (13, 12, 11)],
+    )
+    younger = {21: 22, 22: 23, 23: None}
+    refill(
+        target,
+        child,
+        [{"id": key, "parent_id": 1, "elder_id": younger[key], "slug": str(key)} for key in (23, 22, 21)],
+    )
+    before = stored(target, child)
+    flows = [flow(child)]
+    plan = plan_repair(source, target, flows, run_check(source, target, flows).findings, max_deletes=3)
+    assert [(each.action.value, *each.key) for each in plan.statements] == [
+        *(("delete", key) for key in (21, 22, 23)),
+        *(("insert", key) for key in (13, 12, 11)),
+    ]
+    assert apply_repair(target, flows, plan).failed == ()
+    undo(target, plan.undo())
+    assert stored(target, child) == before

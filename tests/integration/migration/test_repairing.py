@@ -124,3 +124,14 @@ def test_one_table_may_be_checked_alone(sides: Sides) -> None:
     code, told = sides.run("check", PHASE, "--table", "itmes")
     assert code == 2
     assert "items" in told["message"]
+
+
+def test_what_is_planned_can_be_carried_out_as_sql(sides: Sides) -> None:
+    sides.damage(*MISTAKES)
+    _, report = sides.run("check", PHASE, "--repair", "--script")
+    [script] = map(Path, report["repair"]["scripts"])
+    assert script.stat().st_mode & 0o077 == 0
+    with closing(sqlite3.connect(sides.directory / "service.db")) as connection:
+        connection.executescript(script.read_text())
+    assert sides.rows() == {1: "one", 2: "two", 3: "three"}
+    assert sides.run("check", PHASE)[0] == 0
