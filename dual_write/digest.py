@@ -17,7 +17,6 @@ from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Query, Range, Statement
 from dual_write.digest_reader import Rows
-from dual_write.digest_texts import Text, agreement
 from dual_write.errors import SchemaError
 
 _T = TypeVar("_T")
@@ -33,8 +32,6 @@ _LISTED_AT_ONCE = 20_000
 _ROWS_OF_A_PART = 8
 # From so many parts on that differ, differences are taken to be scattered over the whole table.
 _SCATTERED = 32
-# So many ranges are read for texts that differed although the values did not; then texts are given up.
-_IN_VAIN = 3
 # A range with this many times the rows it should have is split by the side that has them.
 _OVERFULL = 4
 
@@ -138,9 +135,8 @@ class Digests:
 
 
 class Streamed:
-    """Both sides are read in key order; a chunk ends where the side that is further behind ends.
-
-    Where each column is told by text, rows are read only of the ranges whose texts are not alike.
+    """Both sides are read in key order, in ranges of the source's rows; a chunk ends where the side that is
+    further behind ends.
     """
 
     def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS) -> None:
@@ -149,52 +145,42 @@ class Streamed:
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
-        return self._told(Range(after)) if self._pair.texts else self._read(Range(after))
+        return self.within(Range(after))
 
-    def _told(self, all_of: Range) -> Iterator[Chunk]:
-        """By text, until too many texts differed whose values did not."""
-        pair, in_vain = self._pair, 0
+    def within(self, all_of: Range) -> Iterator[Chunk]:
+        """A range, both sides being read ahead while the part before is compared."""
+        pair = self._pair
         asked = (
-            (within, pair.ask(partial(_texts, within, self._rows + 1, pair.texts)))
+            (within, pair.ask(partial(_rows, within, self._rows + 1)))
             for within in ranges(pair, pair.source_query, all_of, self._rows)
         )
         for within, (source, target) in ahead(asked):
-            [ours], [theirs] = source.result(), target.result()
-            if agreement(ours, theirs, self._rows):
-                yield Chunk(ours[0], (), within.to)
-                continue
-            differed = False
-            for chunk in self._read(within):
-                differed = differed or bool(chunk.suspects)
-                yield chunk
-            if within.to is not None:
-                yield Chunk(0, (), within.to)
-            in_vain += not differed
-            if in_vain > _IN_VAIN:
-                if within.to is not None:
-                    yield from self._read(Range(within.to))
-                return
+            yield from self._compared(within, source.result(), target.result())
 
-    def _read(self, within: Range) -> Iterator[Chunk]:
-        columns = self._pair.columns
+    def _compared(self, within: Range, source: Rows, target: Rows) -> Iterator[Chunk]:
+        """The range of which these are the first rows; a side that has more is read on."""
         while True:
-            source, target = self._pair.read(partial(_rows, within, self._rows))
-            more = [rows for rows in (source, target) if len(rows) == self._rows]
-            if columns.alike(source, target):
-                last = columns.key_of(source[-1]) if more else None
-                yield Chunk(len(source), (), last)
-                if last is None:
-                    return
-                within = Range(last, within.to)
-                continue
-            ours, theirs = self._keyed(source, within.after), self._keyed(target, within.after)
-            ends = [columns.key_of(rows[-1]) for rows in more]
-            if ends:
-                within = Range(min(ends), within.to)
-                ours, theirs = _until(ours, min(ends)), _until(theirs, min(ends))
-            yield Chunk(len(ours), suspects(columns, ours, theirs), min(ends) if ends else None)
-            if not ends:
+            more = [rows for rows in (source, target) if len(rows) > self._rows]
+            end = min(self._pair.columns.key_of(rows[-1]) for rows in more) if more else within.to
+            yield self._chunk(within.after, source, target, end if more else None)
+            if not more:
+                if end is not None:
+                    yield Chunk(0, (), end)
                 return
+            within = Range(end, within.to)
+            source, target = self._pair.read(partial(_rows, within, self._rows + 1))
+
+    def _chunk(self, after: Key | None, source: Rows, target: Rows, cut: Key | None) -> Chunk:
+        """What these rows show, up to the key where they were cut."""
+        columns = self._pair.columns
+        if columns.alike(source, target):
+            return Chunk(len(source), (), cut)
+        if (unlike := columns.unlike(source, target)) is not None:
+            return Chunk(len(source), tuple(unlike), cut)
+        ours, theirs = self._keyed(source, after), self._keyed(target, after)
+        if cut is not None:
+            ours, theirs = _until(ours, cut), _until(theirs, cut)
+        return Chunk(len(ours), suspects(columns, ours, theirs), cut)
 
     def _keyed(self, rows: Rows, after: Key | None) -> dict[Key, Row]:
         keyed: dict[Key, Row] = {self._pair.columns.key_of(row): row for row in rows}
@@ -252,10 +238,6 @@ def _parts_of(rows: int) -> int:
 
 def _row_hashes(within: Range, seed: int, parts: int, chosen: Sequence[int], query: Query) -> Statement:
     return query.row_hashes(within, seed, parts, chosen)
-
-
-def _texts(within: Range, limit: int, texts: Sequence[Text], query: Query) -> Statement:
-    return query.texts(within, limit, texts)
 
 
 def _rows(within: Range, limit: int, query: Query) -> Statement:
