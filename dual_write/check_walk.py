@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the source table, the rows compared so far, and about how many there are."""
 
 # So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
-SUSPECTS = 5_000
+SUSPECTS = 2_000
 # A walk that is killed repeats about this much work,
 _KEEP_SECONDS = 0.2
 # and from so many findings on, all that follow: a state names every one of them.

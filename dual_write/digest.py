@@ -27,8 +27,10 @@ STREAMED_ROWS = 5_000
 # Up to this many rows are listed at once rather than split further.
 _LISTED_ROWS = 2_000
 # So many are held in memory at once when nearly all rows differ.
-_LISTED_AT_ONCE = 20_000
-# A range that differs is split into parts of about so many rows, by a hash of the key.
+_LISTED_AT_ONCE = 10_000
+# A range that differs is split into so many parts, by a hash of the key: few enough to be told in few bytes,
+_PARTS = 1_024
+# and if most of those differ, into parts of about so many rows.
 _ROWS_OF_A_PART = 8
 # From so many parts on that differ, differences are taken to be scattered over the whole table.
 _SCATTERED = 32
@@ -85,9 +87,10 @@ class PushedDown:
     def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
         yield Chunk(digests.rows[0], ())
         finest = _parts_of(max(digests.rows))
-        if digests.parts < finest and digests.rows_in(differing) > _LISTED_ROWS:
-            digests = Digests(self._pair, digests.within, self._seed, finest)
-            differing = digests.differing()
+        for parts in (min(_PARTS, finest), finest):
+            if digests.parts < parts and digests.rows_in(differing) > _LISTED_ROWS:
+                digests = Digests(self._pair, digests.within, self._seed, parts)
+                differing = digests.differing()
         # Where differences are scattered the next range will hardly be without: it starts with as many parts.
         self._parts = digests.parts if len(differing) > _SCATTERED else 1
         parts = iter(sorted(differing))

@@ -1,6 +1,7 @@
 """Two SQLite files compared inside the engine: one attaches the other, and answers for a range at a time."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 from dual_write.canonical import Kind
 from dual_write.digest import STREAMED_ROWS, Chunk, Streamed, ahead, ranges
@@ -8,6 +9,8 @@ from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Query, Range, Statement
+from dual_write.digest_reader import Rows
+from dual_write.errors import CheckFailed
 
 ATTACHED_ROWS = 20_000
 _ATTACHED = "strangler_target"
@@ -33,14 +36,23 @@ class Attached:
                 for within in ranges(pair, pair.source_query, Range(after), self._rows)
             )
             for within, answer in ahead(asked):
-                [(source, target, equal)] = answer.result()
-                if source == target == equal:
-                    yield Chunk(source, (), within.to)
-                else:
+                rows = _alike(answer)
+                if rows is None:
                     yield from self._streamed.within(within)
+                else:
+                    yield Chunk(rows, (), within.to)
         finally:
             # Else a table that only the target has would be found at the source.
             pair.source.detach(_ATTACHED)
+
+
+def _alike(answer: Future[Rows]) -> int | None:
+    """The number of rows, if all are alike. Whatever else is the matter shows when each side is read."""
+    try:
+        [(source, target, equal)] = answer.result()
+    except CheckFailed:
+        return None
+    return source if source == target == equal else None
 
 
 def attachable(pair: TablePair) -> bool:
