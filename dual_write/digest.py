@@ -87,9 +87,9 @@ class PushedDown:
     def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
         yield Chunk(digests.rows[0], ())
         finest = _parts_of(max(digests.rows))
-        for parts in (min(_PARTS, finest), finest):
-            if digests.parts < parts and digests.rows_in(differing) > _LISTED_ROWS:
-                digests = Digests(self._pair, digests.within, self._seed, parts)
+        for finer in (min(_PARTS, finest), finest):
+            if digests.parts < finer and digests.rows_in(differing) > _LISTED_ROWS:
+                digests = Digests(self._pair, digests.within, self._seed, finer)
                 differing = digests.differing()
         # Where differences are scattered the next range will hardly be without: it starts with as many parts.
         self._parts = digests.parts if len(differing) > _SCATTERED else 1
