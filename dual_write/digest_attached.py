@@ -12,7 +12,7 @@ from dual_write.digest_query import Query, Range, Statement
 from dual_write.digest_reader import Rows
 from dual_write.errors import CheckFailed
 
-ATTACHED_ROWS = 20_000
+ATTACHED_ROWS = 10_000
 _ATTACHED = "strangler_target"
 
 

@@ -113,3 +113,13 @@ def test_a_table_of_the_target_is_not_taken_for_the_sources(tmp_path: Path) -> N
     )
     with pytest.raises(SchemaError, match=r"source .* has no table 'u'"):
         checked(ours, theirs, flow("id", "v"), flow("id", "v", table="u"))
+
+
+def test_more_findings_than_are_held_in_memory(tmp_path: Path) -> None:
+    table = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"
+    ours = file(tmp_path / "source.db", table, [(number, "a") for number in range(6_500)])
+    theirs = file(tmp_path / "target.db", table, [(number, "b") for number in range(6_500)])
+    result = checked(ours, theirs, flow("id", "v"), chunk_rows=1_000)
+    assert [finding.key for finding in result.findings] == [(number,) for number in range(6_500)]
+    assert len(result.to_json(10)["tables"][0]["findings"]) == 10  # type: ignore[index]
+    assert result.to_json(10)["findings"] == 6_500
