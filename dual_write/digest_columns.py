@@ -157,7 +157,9 @@ def stored_expression(expression: str, kind: Kind, declared: Declared, stored: D
         case Kind.NUMERIC if declared.precision is not None and declared.precision <= _FLOAT_DIGITS:
             told = f"({expression})::float8"
         case Kind.TIMESTAMP if declared.name in _SENT:
-            told = _text_of_moment(f"({expression})::timestamp", "YYYY-MM-DD HH24:MI:SS.US")
+            # The session's time zone is UTC.
+            moment = f"({expression})::timestamp" if declared.kind is Kind.DATE else f"({expression})"
+            told = _text_of_moment(moment, "YYYY-MM-DD HH24:MI:SS.US")
         case Kind.DATE if declared.name in _SENT:
             told = _text_of_moment(f"({expression})", "YYYY-MM-DD")
         case Kind.TIME if declared.name in _SENT:
