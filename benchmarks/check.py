@@ -1,12 +1,15 @@
 """Checking a million rows of eight mixed columns: identical, 1 % different all over, and against SQLite.
 
-Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows.
+Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows. Then a
+load of short transactions with a check beside it and without; as ``wire_share`` the bytes that the check of
+ten differences exchanges, as a part of one side's table; as ``peak_mib`` the most memory, up to 200,000
+findings.
 
-python -m benchmarks.check [--json] [--quick]
+python -m benchmarks.check [--json] [--quick] [--rows 10000000]
 """
 
+import argparse
 import logging
-import multiprocessing
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,7 +23,10 @@ import psycopg
 import reladiff
 import sqlalchemy as sa
 
-from benchmarks.rounds import Options, interleave, report
+from benchmarks.checker import checking, peak
+from benchmarks.foreground import latency, prepare
+from benchmarks.rounds import Options, Samples, interleave, report
+from benchmarks.wire import tapped
 from dual_write.check import run_check
 from dual_write.database import open_engine
 from dual_write.mapping import Column, TableFlow
@@ -28,6 +34,7 @@ from migration.demo.servers import PostgreSQLServer
 
 ROWS, QUICK_ROWS = 1_000_000, 100_000
 ROUNDS, QUICK_ROUNDS = 5, 2
+FOREGROUND_SECONDS, QUICK_FOREGROUND_SECONDS = 10.0, 3.0
 COLUMNS = ("id", "name", "price", "ratio", "active", "created", "note", "payload")
 FLOW = TableFlow("item", "item", ("id",), ("id",), tuple(Column(name, f'"{name}"', name) for name in COLUMNS))
 TABLE = (
@@ -42,6 +49,8 @@ FILL = (
     "jsonb_build_object('number', i, 'group', 'g' || mod(i, 10)) FROM generate_series(1, {rows}) AS i"
 )
 SCATTER = "UPDATE item SET price = price + 1 WHERE mod(id, 100) = 37"
+TEN = "UPDATE item SET price = price + 1 WHERE mod(id, {rows} / 10) = 7"
+MANY = "UPDATE item SET note = 'another' WHERE id <= 200000"
 SQLITE_TABLE = (
     "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price NUMERIC(10, 2) NOT NULL, "
     "ratio REAL NOT NULL, active BOOLEAN NOT NULL, created DATETIME NOT NULL, note TEXT, "
@@ -64,8 +73,11 @@ class Databases:
 
 
 def main() -> None:
-    options = Options.parse(__doc__ or "")
-    rows = QUICK_ROWS if options.quick else ROWS
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--rows", type=int)
+    chosen, rest = parser.parse_known_args()
+    options = Options.parse(__doc__ or "", rest)
+    rows = chosen.rows or (QUICK_ROWS if options.quick else ROWS)
     with _databases(rows) as databases:
         source, scattered = databases.source, rows // 100
         contenders = {
@@ -79,10 +91,14 @@ def main() -> None:
             "SQLite's fetch": lambda: _fetch(databases.lite),
         }
         samples = interleave(contenders, QUICK_ROUNDS if options.quick else ROUNDS)
+        foreground = _foreground(databases, rows, quick=options.quick)
         peaks = [
-            _in_a_process(source, target)
-            for target in (databases.target, databases.scattered, databases.lite)
+            peak(source, target, FLOW) for target in (databases.target, databases.scattered, databases.lite)
         ]
+        _run(databases.target, TEN.format(rows=rows))
+        wire_share = _wire_share(source, databases.target, rows)
+        _run(databases.scattered, MANY, "VACUUM item")
+        peaks += [peak(one, databases.scattered, FLOW) for one in (source, databases.lite)]
     report(
         f"Check of {rows:,} rows × {len(COLUMNS)} columns",
         samples,
@@ -91,10 +107,14 @@ def main() -> None:
             "vs_reladiff": samples.ratio("reladiff", "check"),
             "vs_copy_out": samples.ratio("check", "COPY out of both"),
             "scattered_vs_reladiff": samples.ratio("reladiff, scattered", "check, scattered"),
+            "wire_share": wire_share,
             "cross_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check against SQLite"),
             "sqlite_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check of SQLite and SQLite"),
             "peak_mib": max(peaks),
             "peak_mib_identical": peaks[0],
+            "peak_mib_many_findings": max(peaks[-2:]),
+            "foreground_p99": foreground.ratio("with a check", "without"),
+            "foreground_ms_p99": foreground.median("without") * 1000,
             "rows": rows,
         },
         options,
@@ -188,16 +208,25 @@ def _fetch(url: str) -> float:
         return time.perf_counter() - started
 
 
-def _in_a_process(source: str, target: str) -> int:
-    """The most memory, in MiB, that a process takes which does nothing but this check."""
-    with multiprocessing.get_context("spawn").Pool(1) as process:
-        return process.apply(_peak, (source, target))
+def _foreground(databases: Databases, rows: int, *, quick: bool) -> Samples:
+    url = _plain(databases.source)
+    seconds = QUICK_FOREGROUND_SECONDS if quick else FOREGROUND_SECONDS
+    prepare(url)
+
+    def beside_a_check() -> float:
+        with checking(databases.source, databases.target, FLOW):
+            return latency(url, rows, seconds)
+
+    contenders = {"without": lambda: latency(url, rows, seconds), "with a check": beside_a_check}
+    return interleave(contenders, QUICK_ROUNDS if quick else ROUNDS)
 
 
-def _peak(source: str, target: str) -> int:
-    run_check(open_engine(source), open_engine(target), [FLOW])
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+def _wire_share(source: str, target: str, rows: int) -> float:
+    with tapped(source) as (ours, one), tapped(target) as (theirs, other):
+        _check(ours, theirs, rows, 10)
+    with psycopg.connect(_plain(source)) as connection:
+        [size] = connection.execute("SELECT pg_table_size('item')").fetchone() or (0,)
+    return (one.bytes + other.bytes) / size
 
 
 def _plain(url: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from dual_write.changes import Changes, Mark
-from dual_write.check_result import TableResult
+from dual_write.check_result import Finding, TableResult
 from dual_write.check_suspects import Settle, Verdict, confirm
 from dual_write.check_walk import Order, compare
 from dual_write.digest_keys import Key
@@ -13,6 +13,7 @@ from dual_write.digest_pair import TablePair, table_pair
 from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed
 from dual_write.mapping import TableFlow
+from dual_write.spool import Spool
 
 GENERATIONS = 5
 """While a busy client writes none need ever be empty; the verdict then says how large the last was."""
@@ -117,23 +118,25 @@ class _Table:
     def result_is(self, result: TableResult) -> None:
         self.rows = result.rows
         self._result = result
-        self._looked = 0
-        self._findings = {finding.key: finding for finding in result.findings}
+        self._judged: set[Key] = set()
+        self._fresh: dict[Key, Finding] = {}
         self.undecided = list(result.undecided)
 
     def judge(self, keys: Sequence[Key], verdict: Verdict) -> None:
         """What was found under a key before counts no more."""
         for key in keys:
-            self._findings.pop(key, None)
-        self._findings |= {finding.key: finding for finding in verdict.findings}
-        self._looked += len(keys)
-        judged = {*keys}
-        self.undecided = [key for key in self.undecided if key not in judged] + list(verdict.undecided)
+            self._fresh.pop(key, None)
+        self._fresh |= {finding.key: finding for finding in verdict.findings}
+        self._judged |= {*keys}
+        self.undecided = [key for key in self.undecided if key not in self._judged] + list(verdict.undecided)
 
     def result(self) -> TableResult:
+        if not self._judged:
+            return self._result
+        kept = (finding for finding in self._result.findings if finding.key not in self._judged)
         return replace(
             self._result,
-            rows=self.rows or self._looked,
-            findings=tuple(self._findings.values()),
+            rows=self.rows or len(self._judged),
+            findings=Spool(chain(kept, self._fresh.values())),
             undecided=tuple(self.undecided),
         )

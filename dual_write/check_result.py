@@ -1,13 +1,16 @@
 """What a check found, and how much it vouches for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from dual_write.canonical import Json, Kind, Value
 from dual_write.changes import Mark
 from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
+from dual_write.spool import Joined
 
 _SHOWN = 80
 
@@ -63,15 +66,16 @@ class TableResult:
     source: str
     target: str
     rows: int
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
     undecided: tuple[Key, ...]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self, most: int | None = None) -> dict[str, object]:
+        """With at most so many of the findings."""
         return {
             "source": self.source,
             "target": self.target,
             "rows": self.rows,
-            "findings": [finding.to_json() for finding in self.findings],
+            "findings": [finding.to_json() for finding in islice(self.findings, most)],
             "undecided": [shown_key(key) for key in self.undecided],
         }
 
@@ -96,8 +100,8 @@ class CheckResult:
         return sum(table.rows for table in self.tables)
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        return tuple(finding for table in self.tables for finding in table.findings)
+    def findings(self) -> Sequence[Finding]:
+        return Joined(table.findings for table in self.tables)
 
     @property
     def undecided(self) -> int:
@@ -107,8 +111,8 @@ class CheckResult:
     def clean(self) -> bool:
         return self.complete and not self.findings and not self.undecided
 
-    def to_json(self) -> dict[str, object]:
-        """Plain values, ready for ``json.dumps``."""
+    def to_json(self, most: int | None = None) -> dict[str, object]:
+        """Plain values, ready for ``json.dumps``; with at most so many findings of each table."""
         return {
             "clean": self.clean,
             "complete": self.complete,
@@ -118,7 +122,7 @@ class CheckResult:
             "covers": self.covers,
             "started": self.started.isoformat(),
             "seconds": round(self.seconds, 3),
-            "tables": [table.to_json() for table in self.tables],
+            "tables": [table.to_json(most) for table in self.tables],
         }
 
 

@@ -10,18 +10,22 @@ from dual_write.check_sample import SAMPLED_ROWS, Sample
 from dual_write.check_state import Memory, TableState
 from dual_write.check_suspects import Settle, confirm
 from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
+from dual_write.digest_attached import ATTACHED_ROWS, Attached, attachable
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
 from dual_write.digest_reader import SideReader, ValueFault
 from dual_write.mapping import TableFlow
+from dual_write.spool import Spool
 
 Progress = Callable[[str, int, int], None]
 """Called with the source table, the rows compared so far, and about how many there are."""
 
 # So many suspects at most are looked at together, so that a table that differs in every row fits in memory.
-SUSPECTS = 5_000
-# A walk that is killed repeats about this much work.
+SUSPECTS = 2_000
+# A walk that is killed repeats about this much work,
 _KEEP_SECONDS = 0.2
+# and from so many findings on, all that follow: a state names every one of them.
+_KEPT_FINDINGS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Walk:
         self._rows = state.rows
         self._suspects: list[Key] = list(state.suspects)
         self._done = state.done
-        self._findings: list[Finding] = []
+        self._findings: Spool[Finding] = Spool()
         self._undecided: list[Key] = []
         self._kept = time.monotonic()
 
@@ -85,6 +89,8 @@ class Walk:
         if self._pair.pushed_down:
             rows = self._order.rows_of_a_chunk(PUSHED_DOWN_ROWS)
             return PushedDown(self._pair, rows, self._order.sample).chunks(self._after)
+        if self._order.sample is None and attachable(self._pair):
+            return Attached(self._pair, self._order.rows_of_a_chunk(ATTACHED_ROWS)).chunks(self._after)
         rows = self._order.rows_of_a_chunk(STREAMED_ROWS)
         return Streamed(self._pair, rows, self._order.sample).chunks(self._after)
 
@@ -100,6 +106,8 @@ class Walk:
     def _keep(self, *, done: bool = False) -> None:
         if self._order.memory is None or (not done and time.monotonic() - self._kept < _KEEP_SECONDS):
             return
+        if len(self._findings) > _KEPT_FINDINGS:
+            return
         state = TableState(
             self._pair.pushed_down,
             self._after,
@@ -111,7 +119,8 @@ class Walk:
         self._kept = time.monotonic()
 
     def _result(self) -> TableResult:
-        flow, findings = self._pair.flow, tuple(self._findings[: self._room])
+        flow = self._pair.flow
+        findings = self._findings if self._room is None else self._findings[: self._room]
         return TableResult(flow.source, flow.target, self._rows, findings, tuple(self._undecided))
 
 

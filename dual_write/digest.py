@@ -18,7 +18,6 @@ from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Query, Range, Statement
 from dual_write.digest_reader import Rows
-from dual_write.digest_texts import Text, agreement
 from dual_write.errors import SchemaError
 
 _T = TypeVar("_T")
@@ -29,13 +28,13 @@ STREAMED_ROWS = 5_000
 # Up to this many rows are listed at once rather than split further.
 _LISTED_ROWS = 2_000
 # So many are held in memory at once when nearly all rows differ.
-_LISTED_AT_ONCE = 20_000
-# A range that differs is split into parts of about so many rows, by a hash of the key.
+_LISTED_AT_ONCE = 10_000
+# A range that differs is split into so many parts, by a hash of the key: few enough to be told in few bytes,
+_PARTS = 1_024
+# and if most of those differ, into parts of about so many rows.
 _ROWS_OF_A_PART = 8
 # From so many parts on that differ, differences are taken to be scattered over the whole table.
 _SCATTERED = 32
-# So many ranges are read for texts that differed although the values did not; then texts are given up.
-_IN_VAIN = 3
 # A range with this many times the rows it should have is split by the side that has them.
 _OVERFULL = 4
 
@@ -91,9 +90,10 @@ class PushedDown:
     def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
         yield Chunk(digests.rows[0], ())
         finest = _parts_of(max(digests.rows))
-        if digests.parts < finest and digests.rows_in(differing) > _LISTED_ROWS:
-            digests = Digests(self._pair, digests.within, self._seed, finest)
-            differing = digests.differing()
+        for finer in (min(_PARTS, finest), finest):
+            if digests.parts < finer and digests.rows_in(differing) > _LISTED_ROWS:
+                digests = Digests(self._pair, digests.within, self._seed, finer)
+                differing = digests.differing()
         # Where differences are scattered the next range will hardly be without: it starts with as many parts.
         self._parts = digests.parts if len(differing) > _SCATTERED else 1
         parts = iter(sorted(differing))
@@ -141,9 +141,8 @@ class Digests:
 
 
 class Streamed:
-    """Both sides are read in key order; a chunk ends where the side that is further behind ends.
-
-    Where each column is told by text, rows are read only of the ranges whose texts are not alike.
+    """Both sides are read in key order, in ranges of the source's rows; a chunk ends where the side that is
+    further behind ends.
     """
 
     def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS, sample: Sample | None = None) -> None:
@@ -155,54 +154,44 @@ class Streamed:
         """Everything after a key."""
         if self._sample:
             chosen = self._sample.of(ranges(self._pair, self._pair.source_query, Range(after), self._rows))
-            return (chunk for within in chosen for chunk in self._read(within))
-        return self._told(Range(after)) if self._pair.texts else self._read(Range(after))
+            return (chunk for within in chosen for chunk in self.within(within))
+        return self.within(Range(after))
 
-    def _told(self, all_of: Range) -> Iterator[Chunk]:
-        """By text, until too many texts differed whose values did not."""
-        pair, in_vain = self._pair, 0
+    def within(self, all_of: Range) -> Iterator[Chunk]:
+        """A range, both sides being read ahead while the part before is compared."""
+        pair = self._pair
         asked = (
-            (within, pair.ask(partial(_texts, within, self._rows + 1, pair.texts)))
+            (within, pair.ask(partial(_rows, within, self._rows + 1)))
             for within in ranges(pair, pair.source_query, all_of, self._rows)
         )
         for within, (source, target) in ahead(asked):
-            [ours], [theirs] = source.result(), target.result()
-            if agreement(ours, theirs, self._rows):
-                yield Chunk(ours[0], (), within.to)
-                continue
-            differed = False
-            for chunk in self._read(within):
-                differed = differed or bool(chunk.suspects)
-                yield chunk
-            if within.to is not None:
-                yield Chunk(0, (), within.to)
-            in_vain += not differed
-            if in_vain > _IN_VAIN:
-                if within.to is not None:
-                    yield from self._read(Range(within.to))
-                return
+            yield from self._compared(within, source.result(), target.result())
 
-    def _read(self, within: Range) -> Iterator[Chunk]:
-        columns = self._pair.columns
+    def _compared(self, within: Range, source: Rows, target: Rows) -> Iterator[Chunk]:
+        """The range of which these are the first rows; a side that has more is read on."""
         while True:
-            source, target = self._pair.read(partial(_rows, within, self._rows))
             source = self._pair.computed(source)
-            more = [rows for rows in (source, target) if len(rows) == self._rows]
-            if columns.alike(source, target):
-                last = columns.key_of(source[-1]) if more else None
-                yield Chunk(len(source), (), last)
-                if last is None:
-                    return
-                within = Range(last, within.to)
-                continue
-            ours, theirs = self._keyed(source, within.after), self._keyed(target, within.after)
-            ends = [columns.key_of(rows[-1]) for rows in more]
-            if ends:
-                within = Range(min(ends), within.to)
-                ours, theirs = _until(ours, min(ends)), _until(theirs, min(ends))
-            yield Chunk(len(ours), suspects(columns, ours, theirs), min(ends) if ends else None)
-            if not ends:
+            more = [rows for rows in (source, target) if len(rows) > self._rows]
+            end = min(self._pair.columns.key_of(rows[-1]) for rows in more) if more else within.to
+            yield self._chunk(within.after, source, target, end if more else None)
+            if not more:
+                if end is not None:
+                    yield Chunk(0, (), end)
                 return
+            within = Range(end, within.to)
+            source, target = self._pair.read(partial(_rows, within, self._rows + 1))
+
+    def _chunk(self, after: Key | None, source: Rows, target: Rows, cut: Key | None) -> Chunk:
+        """What these rows show, up to the key where they were cut."""
+        columns = self._pair.columns
+        if columns.alike(source, target):
+            return Chunk(len(source), (), cut)
+        if (unlike := columns.unlike(source, target)) is not None:
+            return Chunk(len(source), tuple(unlike), cut)
+        ours, theirs = self._keyed(source, after), self._keyed(target, after)
+        if cut is not None:
+            ours, theirs = _until(ours, cut), _until(theirs, cut)
+        return Chunk(len(ours), suspects(columns, ours, theirs), cut)
 
     def _keyed(self, rows: Rows, after: Key | None) -> dict[Key, Row]:
         keyed: dict[Key, Row] = {self._pair.columns.key_of(row): row for row in rows}
@@ -260,10 +249,6 @@ def _parts_of(rows: int) -> int:
 
 def _row_hashes(within: Range, seed: int, parts: int, chosen: Sequence[int], query: Query) -> Statement:
     return query.row_hashes(within, seed, parts, chosen)
-
-
-def _texts(within: Range, limit: int, texts: Sequence[Text], query: Query) -> Statement:
-    return query.texts(within, limit, texts)
 
 
 def _rows(within: Range, limit: int, query: Query) -> Statement:

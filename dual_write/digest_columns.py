@@ -1,7 +1,8 @@
 """A pair of tables made comparable: for every column the kind, and each side's expressions for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from dual_write.canonical import Kind, Value, encode, normal
 from dual_write.digest_keys import Key
@@ -15,6 +16,9 @@ _SENT = {
     "uuid": "uuid_send",
 }
 _BYTEWISE = ' COLLATE "C"'
+# A decimal of no more digits is the only one so short that its float stands for.
+_FLOAT_DIGITS = 15
+_BARE_UUID = 32
 Row = Sequence[object]
 
 
@@ -45,6 +49,10 @@ class ComparedColumn:
     @property
     def _kinds(self) -> set[Kind | None]:
         return {self.source.kind, self.target.kind}
+
+    def opposite(self, declared: Declared) -> Declared:
+        """The other side's type."""
+        return self.target if declared is self.source else self.source
 
     def source_value(self, value: object) -> Value:
         return normal(self.kind, value, self._scale(self.source))
@@ -78,6 +86,20 @@ class ComparedColumns:
     def delicate(self) -> tuple[int, ...]:
         return tuple(at for at, column in enumerate(self.columns) if column.delicate)
 
+    def unlike(self, source: Sequence[Row], target: Sequence[Row]) -> list[Key] | None:
+        """The keys of the rows that differ, given the same keys in the same order; None for other keys."""
+        if self.delicate or [*map(self._stored_key, source)] != [*map(self._stored_key, target)]:
+            return None
+        return [
+            self.key_of(ours)
+            for ours, theirs in zip(source, target, strict=True)
+            if ours != theirs and self.differing(ours, theirs)
+        ]
+
+    @property
+    def _stored_key(self) -> Callable[[Row], object]:
+        return itemgetter(*self.key)
+
     def alike(self, source: Sequence[Row], target: Sequence[Row]) -> bool:
         """Whether all rows are equal as they were delivered; False says nothing yet."""
         return source == target and all(_exactly(at, source, target) for at in self.delicate)
@@ -104,15 +126,13 @@ def _exactly(at: int, source: Sequence[Row], target: Sequence[Row]) -> bool:
     return list(map(repr, ours)) == list(map(repr, theirs))
 
 
-def wire_expression(expression: str, kind: Kind, declared: Declared, *, across: bool) -> str:
+def wire_expression(expression: str, kind: Kind, declared: Declared) -> str:
     """PostgreSQL's expression under which the driver delivers the value exactly, whatever it is."""
     match kind:
         case _ if declared.name == COMPUTED:
             sent = f"({expression})::text"
         case Kind.FLOAT | Kind.SINGLE:
-            wide = f"({expression})::float8"
-            # SQLite cannot store -0.0; adding 0 makes it 0.0 here, too.
-            sent = f"{wide} + 0" if across else f"float8send({wide})"
+            sent = f"float8send(({expression})::float8)"
         case Kind.TIMESTAMP if declared.kind is Kind.DATE:
             sent = f"timestamp_send(({expression})::timestamp)"
         case Kind.TIMESTAMP | Kind.DATE | Kind.TIME | Kind.UUID if declared.name in _SENT:
@@ -124,6 +144,46 @@ def wire_expression(expression: str, kind: Kind, declared: Declared, *, across: 
         case _:
             sent = f"({expression})::text"
     return sent
+
+
+def stored_expression(expression: str, kind: Kind, declared: Declared, stored: Declared) -> str:
+    """PostgreSQL's expression that is delivered as SQLite usually stores the value, in a column ``stored``.
+
+    So that nearly all values are equal without being converted here. It is exact all the same: `normal` reads
+    it as the value that it stands for.
+    """
+    match kind:
+        case Kind.FLOAT | Kind.SINGLE:
+            # SQLite cannot store -0.0; adding 0 makes it 0.0 here, too.
+            told = f"({expression})::float8 + 0"
+        case Kind.NUMERIC if declared.precision is not None and declared.precision <= _FLOAT_DIGITS:
+            told = f"({expression})::float8"
+        case Kind.TIMESTAMP if declared.name in _SENT:
+            # The session's time zone is UTC.
+            moment = f"({expression})::timestamp" if declared.kind is Kind.DATE else f"({expression})"
+            told = _text_of_moment(moment, "YYYY-MM-DD HH24:MI:SS.US")
+        case Kind.DATE if declared.name in _SENT:
+            told = _text_of_moment(f"({expression})", "YYYY-MM-DD")
+        case Kind.TIME if declared.name in _SENT:
+            told = f"CASE WHEN ({expression}) < '24:00' THEN to_char({expression}, 'HH24:MI:SS.US') "
+            told += f"ELSE ({expression})::text END"
+        case Kind.UUID if declared.kind is Kind.UUID and stored.kind is Kind.BYTES:
+            told = f"uuid_send({expression})"
+        case Kind.UUID if declared.kind is Kind.UUID and stored.width == _BARE_UUID:
+            told = f"replace(({expression})::text, '-', '')"
+        case Kind.UUID if declared.kind is Kind.UUID:
+            told = f"({expression})::text"
+        case _:
+            told = wire_expression(expression, kind, declared)
+    return told
+
+
+def _text_of_moment(moment: str, form: str) -> str:
+    # Infinities and years of other than four digits have a text of their own, which no form fits.
+    return (
+        f"CASE WHEN {moment} >= '0001-01-01' AND {moment} < '10000-01-01' "
+        f"THEN to_char({moment}, '{form}') ELSE {moment}::text END"
+    )
 
 
 def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
@@ -146,7 +206,7 @@ def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
         case Kind.TEXT | Kind.OPAQUE:
             hashed = f"({expression})::text{_BYTEWISE}"
         case _:
-            hashed = wire_expression(expression, kind, declared, across=False)
+            hashed = wire_expression(expression, kind, declared)
     return hashed
 
 

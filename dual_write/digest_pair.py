@@ -14,12 +14,12 @@ from dual_write.digest_columns import (
     ComparedColumns,
     Row,
     hash_expression,
+    stored_expression,
     wire_expression,
 )
 from dual_write.digest_keys import Key, key_column
 from dual_write.digest_query import Query, Statement
 from dual_write.digest_reader import Rows, SideReader
-from dual_write.digest_texts import Text, text_of
 from dual_write.digest_types import COMPUTED, Declared, meeting_kind
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import Column, Part, TableFlow
@@ -31,9 +31,8 @@ from dual_write.sqlite_rows import quote
 class TablePair:
     """A flow with its columns' kinds and a reader and a query for each side.
 
-    ``pushed_down``: both servers can digest the rows by themselves. ``texts``: how each column is told by
-    text on both sides; empty unless every one is. ``functions`` compute the source's columns at their
-    positions.
+    ``pushed_down``: both servers can digest the rows by themselves. ``functions`` compute columns of the source
+    at their positions.
     """
 
     flow: TableFlow
@@ -43,7 +42,6 @@ class TablePair:
     source_query: Query
     target_query: Query
     pushed_down: bool
-    texts: tuple[Text, ...]
     functions: Mapping[int, Converter]
 
     def computed(self, source: Rows) -> Rows:
@@ -67,8 +65,8 @@ class TablePair:
     def ask(self, statement: Callable[[Query], Statement]) -> tuple[Future[Rows], Future[Rows]]:
         """The same question to both sides at once."""
         return (
-            self.source.ask(statement(self.source_query)),
-            self.target.ask(statement(self.target_query)),
+            self.source.ask(statement(self.source_query), binary=True),
+            self.target.ask(statement(self.target_query), binary=True),
         )
 
     def read(self, statement: Callable[[Query], Statement]) -> tuple[Rows, Rows]:
@@ -122,10 +120,14 @@ class _Half:
                 )
                 for name, at in zip(self.key, compared.key, strict=True)
             ),
-            tuple(wire_expression(sql, column.kind, its, across=column.across) for sql, column, its in mapped)
+            tuple(
+                stored_expression(sql, column.kind, its, column.opposite(its))
+                if column.across
+                else wire_expression(sql, column.kind, its)
+                for sql, column, its in mapped
+            )
             if postgresql
             else expressions,
-            expressions,
             compared.key,
             tuple(hash_expression(sql, column.kind, its) for sql, column, its in mapped)
             if compared.pushed_down
@@ -205,23 +207,8 @@ def table_pair(
         ours.query(compared),
         theirs.query(compared),
         pushed_down,
-        () if flow.computed else _texts(columns, source, target),
         {at: computed(column.python) for at, column in enumerate(flow.columns) if column.python},
     )
-
-
-def _texts(columns: Sequence[ComparedColumn], source: SideReader, target: SideReader) -> tuple[Text, ...]:
-    # Not of two SQLite files: its allocations take turns within a process, and rows are compared as fast.
-    if source.postgresql == target.postgresql:
-        return ()
-    texts = [
-        text_of(column.kind, column.source, column.target)
-        if source.postgresql
-        else text_of(column.kind, column.target, column.source)
-        for column in columns
-    ]
-    told = tuple(text for text in texts if text is not None)
-    return told if len(told) == len(texts) else ()
 
 
 def _compared(flow: TableFlow, source: SideReader, target: SideReader) -> tuple[ComparedColumn, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dual_write.digest_keys import Key, KeyColumn, alternatives, arrays, bound
-from dual_write.digest_texts import Text, aggregates
 
 Statement = tuple[str, tuple[object, ...]]
 """SQL and its parameters."""
@@ -26,30 +25,22 @@ class Range:
 class Query:
     """One side's table. ``table`` and the expressions are SQL; ``key`` are positions in ``columns``.
 
-    ``expressions`` are the columns as they are stored, ``columns`` as the driver can deliver them exactly;
-    ``hashes`` are the columns' expressions for the pushed-down digest, empty where it is not to be had.
+    ``columns`` are such that the driver can deliver them exactly; ``hashes`` are for the pushed-down digest,
+    empty where it is not to be had.
     ``integer_key``: the key is one whole number on both sides. ``mark`` is the driver's placeholder.
     """
 
     table: str
     keys: tuple[KeyColumn, ...]
     columns: tuple[str, ...]
-    expressions: tuple[str, ...]
     key: tuple[int, ...]
     hashes: tuple[str, ...]
     integer_key: bool
     mark: str
 
-    def texts(self, within: Range, limit: int, texts: Sequence[Text]) -> Statement:
-        """What `digest_texts.agreement` compares, of up to ``limit`` rows in key order."""
-        where, values = self._where(within)
-        named = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(self.expressions))
-        rows = f"SELECT {named} FROM {self.table}{where} ORDER BY {self._order} LIMIT {limit}"
-        return f"SELECT {aggregates(texts, postgresql=self._postgresql)} FROM ({rows}) AS held", values
-
     def rows(self, within: Range, limit: int) -> Statement:
         """All columns of up to ``limit`` rows in key order."""
-        where, values = self._where(within)
+        where, values = self.where(within)
         return (
             f"SELECT {', '.join(self.columns)} FROM {self.table}{where} ORDER BY {self._order} LIMIT {limit}",
             values,
@@ -57,7 +48,7 @@ class Query:
 
     def boundary(self, within: Range, rows: int) -> Statement:
         """The key of the ``rows``-th row, if there are that many."""
-        where, values = self._where(within)
+        where, values = self.where(within)
         return (
             f"SELECT {self._key} FROM {self.table}{where} ORDER BY {self._order} LIMIT 1 OFFSET {rows - 1}",
             values,
@@ -65,7 +56,7 @@ class Query:
 
     def distinct(self, within: Range, limit: int) -> Statement:
         """The distinct keys of a range in order, of rows whose key has no NULL."""
-        where, values = self._where(within)
+        where, values = self.where(within)
         named = " AND ".join(f"{column.match} IS NOT NULL" for column in self.keys)
         listed = ", ".join(f"{self.columns[at]} AS k{number}" for number, at in enumerate(self.key))
         orders = ", ".join(f"{column.order} AS o{number}" for number, column in enumerate(self.keys))
@@ -124,7 +115,7 @@ class Query:
 
         A row's part is a hash of its key; ``parts`` is a power of two.
         """
-        where, values = self._where(within)
+        where, values = self.where(within)
         part = "0" if parts == 1 else self._part(seed, parts)
         grouped = "" if parts == 1 else " GROUP BY 1"
         columns = f"{part}, count(*), bit_xor({self._row_hash(seed)})"
@@ -132,7 +123,7 @@ class Query:
 
     def row_hashes(self, within: Range, seed: int, parts: int, chosen: Sequence[int]) -> Statement:
         """The key's columns and the hash of each row in the chosen parts."""
-        where, values = self._where(within)
+        where, values = self.where(within)
         rows = f"SELECT {self._key}, {self._row_hash(seed)} FROM {self.table}{where}"
         if parts == 1:
             return rows, values
@@ -169,7 +160,8 @@ class Query:
             return f"(hashint8extended(({self.keys[0].match})::int8, {seed}) & {parts - 1})"
         return f"({self._key_hash(seed)} & {parts - 1})"
 
-    def _where(self, within: Range) -> Statement:
+    def where(self, within: Range) -> Statement:
+        """The condition that picks a range, and its values."""
         left = self._tuple([column.order for column in self.keys])
         right = self._tuple([self.mark] * len(self.keys))
         ends = ((">", within.after), ("<=", within.to))

@@ -1,5 +1,6 @@
 """One side of a check: a connection of its own that only reads, in a thread of its own."""
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -70,11 +71,26 @@ class SideReader:
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 
-    def ask(self, statement: Statement) -> Future[Rows]:
-        return self._thread.submit(self._run, lambda cursor: cursor.fetchall(), statement)
+    def ask(self, statement: Statement, *, binary: bool = False) -> Future[Rows]:
+        """``binary`` is faster where PostgreSQL answers with types that its driver knows."""
+        return self._thread.submit(self._run, lambda cursor: cursor.fetchall(), statement, binary)
 
     def read(self, statement: Statement) -> Rows:
         return self.ask(statement).result()
+
+    @property
+    def file(self) -> str | None:
+        """The SQLite database's file, if it is one and not a URI or in memory."""
+        name = self._engine.url.database
+        plain = not self.postgresql and name and name != ":memory:" and not name.startswith("file:")
+        return name if plain else None
+
+    def attach(self, other: "SideReader", name: str) -> bool:
+        """Attach another reader's SQLite file; False when SQLite refuses, as for one of another encoding."""
+        return self._thread.submit(self._attach, other.file, name).result()
+
+    def detach(self, name: str) -> None:
+        self.read((f"DETACH {quote(name)}", ()))
 
     def table_sql(self, table: str) -> str:
         return table_name(table) if self.postgresql else quote(table)
@@ -117,13 +133,18 @@ class SideReader:
 
     def _described(self, sql: str) -> dict[str, Declared]:
         described = self._thread.submit(
-            self._run, lambda cursor: [(column[0], column[1]) for column in cursor.description], (sql, ())
+            self._run,
+            lambda cursor: [(column[0], column[1], column[4]) for column in cursor.description],
+            (sql, ()),
         ).result()
         catalog = {
-            oid: postgresql_type(name, enumeration=enumeration)
-            for oid, name, enumeration in self.read((_CATALOG, ([oid for _, oid in described],)))
+            oid: (name, enumeration)
+            for oid, name, enumeration in self.read((_CATALOG, ([oid for _, oid, _ in described],)))
         }
-        return {name: catalog[oid] for name, oid in described}
+        return {
+            name: postgresql_type(catalog[oid][0], enumeration=catalog[oid][1], precision=precision)
+            for name, oid, precision in described
+        }
 
     def _no_table(self, table: str) -> SchemaError:
         return SchemaError(
@@ -131,10 +152,11 @@ class SideReader:
             "or run that side's migrations first"
         )
 
-    def _run(self, fetch: Callable[[Any], Rows], statement: Statement) -> Rows:
+    def _run(self, fetch: Callable[[Any], Rows], statement: Statement, binary: bool = False) -> Rows:
         sql, values = statement
         try:
-            cursor = self._driver().cursor()
+            driver = self._driver()
+            cursor = driver.cursor(binary=True) if binary and self.postgresql else driver.cursor()
             try:
                 # The values are passed even when there are none: only then is %% read as %.
                 cursor.execute(sql, values)
@@ -144,7 +166,18 @@ class SideReader:
         except DataError:
             raise
         except Exception as error:
+            if self._take_bytes_for_text(error):
+                return self._run(fetch, statement, binary)
             raise self._failed(error) from error
+
+    def _take_bytes_for_text(self, error: Exception) -> bool:
+        """SQLite holds text that is not UTF-8: from here on it is read so that no byte is lost. Not from the
+        start, since this calls back into Python for every text.
+        """
+        if "Could not decode to UTF-8" not in str(error) or self._connection.text_factory is not str:
+            return False
+        self._connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        return True
 
     def _failed(self, error: Exception) -> DataError:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -186,8 +219,14 @@ class SideReader:
         else:
             driver.isolation_level = None
             driver.execute("PRAGMA query_only = ON")
-            driver.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         return driver
+
+    def _attach(self, file: str | None, name: str) -> bool:
+        try:
+            self._driver().execute(f"ATTACH ? AS {quote(name)}", (file,))
+        except sqlite3.Error:
+            return False
+        return True
 
     def _digest_encoding(self) -> str | None:
         info = self._driver().info

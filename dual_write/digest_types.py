@@ -90,18 +90,19 @@ class Declared:
     """A column's or an expression's type in its engine's words; ``kind`` is None for one without rules.
 
     ``scale`` is the number of digits that a decimal column of SQLite promises, ``width`` the length
-    a text column does.
+    a text column does; ``precision`` the digits that a decimal column of PostgreSQL holds at most.
     """
 
     name: str
     kind: Kind | None
     scale: int | None = None
     width: int | None = None
+    precision: int | None = None
 
 
-def postgresql_type(name: str, *, enumeration: bool = False) -> Declared:
+def postgresql_type(name: str, *, enumeration: bool = False, precision: int | None = None) -> Declared:
     """From ``format_type``'s name without modifiers."""
-    return Declared(name, Kind.TEXT if enumeration else _POSTGRESQL.get(name))
+    return Declared(name, Kind.TEXT if enumeration else _POSTGRESQL.get(name), precision=precision)
 
 
 def sqlite_type(name: str) -> Declared:

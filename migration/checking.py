@@ -14,6 +14,7 @@ from dual_write.errors import SchemaError
 from dual_write.flows import flows
 from dual_write.mapping import TableFlow, TableMapping
 from dual_write.replication import Replication
+from dual_write.spool import Joined
 from flags.side import Side
 from migration.check_history import Scope, known_marks
 from migration.check_memory import Resumption, resumption
@@ -25,6 +26,8 @@ from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
 
 SETTLE_SECONDS = 30.0
+_REMEMBERED = 1_000
+"""So many findings of each table are kept with the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,15 @@ class CheckReport:
         return sum(result.rows for _, result in self.results)
 
     @property
-    def findings(self) -> list[Finding]:
-        return [finding for _, result in self.results for finding in result.findings]
+    def findings(self) -> Sequence[Finding]:
+        return Joined(result.findings for _, result in self.results)
 
     @property
     def seconds(self) -> float:
         return sum(result.seconds for _, result in self.results)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, ready for ``json.dumps``."""
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Plain values, ready for ``json.dumps``; with at most so many findings of each table."""
         return {
             "phase": self.phase,
             "clean": self.clean,
@@ -68,7 +71,7 @@ class CheckReport:
             "rows": self.rows,
             "findings": len(self.findings),
             "seconds": round(self.seconds, 3),
-            "directions": [{"to": to, **result.to_json()} for to, result in self.results],
+            "directions": [{"to": to, **result.to_json(most)} for to, result in self.results],
             "invariants": [result.to_json() for result in self.soundness.invariants],
             "sequences_behind": [str(each) for each in self.soundness.behind],
             "references": [result.to_json() for result in self.soundness.references],
@@ -245,5 +248,5 @@ def _run(report: CheckReport, started: float) -> CheckRun:
         covers="; ".join([*(result.covers for _, result in report.results), report.soundness.covers]),
         started=started,
         seconds=report.seconds,
-        detail=report.to_json(),
+        detail=report.to_json(_REMEMBERED),
     )

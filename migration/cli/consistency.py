@@ -1,7 +1,8 @@
 """``strangler check``: do both sides hold the same rows, of a phase or of any two databases?"""
 
 import json as documents
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from secrets import randbits
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
 from dual_write.check_sample import Sample
+from dual_write.spool import Joined
 from flags.side import Side
 from migration.check_watching import Habit
 from migration.checking import check_databases, check_phase
@@ -142,7 +144,7 @@ def check(
                 manners=manners,
             )
         _keep([("target", result)], table, export, html)
-        _tell(table, [("target", result)], result.to_json(), export, json)
+        _tell(table, [("target", result)], result.to_json, export, json)
         raise typer.Exit(OK if result.clean else FINDING)
     with opened(plan) as wiring:
         if keep is not None:
@@ -169,7 +171,8 @@ def check(
                     wiring, phase, table=table, limit=limit, manners=manners, repaired=mended["applied"]
                 )
     _keep(report.results, phase, export, html, report.soundness)
-    _tell(phase, report.results, {**report.to_json(), "repair": mended}, export, json, report.soundness)
+    document = lambda: {**report.to_json(), "repair": mended}  # noqa: E731
+    _tell(phase, report.results, document, export, json, report.soundness)
     if mended is not None and not json:
         _show_repair(mended, applied=apply)
     if not report.clean:
@@ -191,13 +194,13 @@ def _typed(context: typer.Context, option: str) -> bool:
 def _tell(
     name: str,
     results: Sequence[tuple[str, CheckResult]],
-    document: Mapping[str, Any],
+    document: Callable[[], Mapping[str, Any]],
     export: Path | None,
     json: bool,
     sound: Soundness = SOUND,
 ) -> None:
     if json:
-        print_json(document)
+        print_json(document())
     else:
         _show(name, results, export, sound)
 
@@ -216,19 +219,19 @@ def _keep(
     sound: Soundness = SOUND,
 ) -> None:
     if export is not None:
-        lines = [line for _, result in results for each in result.tables for line in _lines(each)]
-        lines += _unsound(sound)
-        export.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        lines = (line for _, result in results for each in result.tables for line in _lines(each))
+        with export.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in chain(lines, _unsound(sound)))
     if html is not None:
         html.write_text(render_check(name, results, sound), encoding="utf-8")
 
 
-def _lines(result: TableResult) -> list[str]:
-    undecided = [
+def _lines(result: TableResult) -> Iterator[str]:
+    undecided = (
         {"table": result.target, "kind": "undecided", "key": shown_key(key)} for key in result.undecided
-    ]
-    found = [finding.to_json() for finding in result.findings]
-    return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*found, *undecided)]
+    )
+    found = (finding.to_json() for finding in result.findings)
+    return (documents.dumps(each, ensure_ascii=False, default=str) for each in chain(found, undecided))
 
 
 def _unsound(sound: Soundness) -> list[str]:
@@ -254,7 +257,7 @@ def _show(
             for each in result.tables
         ],
     )
-    findings = [finding for _, result in results for finding in result.findings]
+    findings = Joined(result.findings for _, result in results)
     for finding in findings[:_SHOWN_FINDINGS]:
         columns = ", ".join(finding.columns)
         out.print(f"  {finding.table} {list(finding.key)}: {finding.kind} {columns}".rstrip(), markup=False)

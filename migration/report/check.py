@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dual_write.check_result import CheckResult
+from dual_write.spool import Joined
 from migration.report.page import render
 from migration.soundness import SOUND, Soundness
 
@@ -23,7 +24,7 @@ def render_check(name: str, results: Sequence[tuple[str, CheckResult]], sound: S
             "sound": sound,
             "clean": all(result.clean for _, result in results) and not sound.problems,
             "rows": sum(result.rows for _, result in results),
-            "findings": [finding for _, result in results for finding in result.findings],
+            "findings": Joined(result.findings for _, result in results),
             "undecided": sum(result.undecided for _, result in results),
             "seconds": sum(result.seconds for _, result in results),
             "shown": _FINDINGS,

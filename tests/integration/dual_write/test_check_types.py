@@ -104,6 +104,19 @@ def test_the_same_change_in_several_rows_does_not_cancel_out(compare, changed):
         (("postgresql", "jsonb", """'{"a": [1.50]}'"""), ("sqlite", "JSON", """'{"a":[1.5]}'""")),
         (("postgresql", "jsonb", "'5'"), ("sqlite", "JSON", "'5'")),
         (("postgresql", "bytea", r"'\x00ff'"), ("sqlite", "BLOB", "x'00ff'")),
+        (
+            ("postgresql", "numeric(15,2)", "9999999999999.99"),
+            ("sqlite", "NUMERIC(15,2)", "9999999999999.99"),
+        ),
+        (("postgresql", "numeric(15,0)", "999999999999999"), ("sqlite", "INTEGER", "999999999999999")),
+        (
+            ("postgresql", "timestamp", "'2024-01-01 00:00:00.5'"),
+            ("sqlite", "DATETIME", "'2024-01-01T00:00:00.5'"),
+        ),
+        (("postgresql", "date", "'2024-01-01'"), ("sqlite", "DATETIME", "'2024-01-01 00:00:00'")),
+        (("postgresql", "uuid", f"'{'a' * 32}'"), ("sqlite", "CHAR(32)", f"'{'a' * 32}'")),
+        (("postgresql", "uuid", f"'{'a' * 32}'"), ("sqlite", "BLOB", f"x'{'a' * 32}'")),
+        (("postgresql", "uuid", f"'{'a' * 32}'"), ("sqlite", "UUID", f"'{'A' * 32}'")),
         (("postgresql", "char(3)", "'a'"), ("sqlite", "CHAR(3)", "'a'")),
         (("sqlite", "JSON", """'{"b":1,"a":2}'"""), ("sqlite", "TEXT", """'{"a": 2, "b": 1}'""")),
         (("sqlite", "INTEGER", "5"), ("sqlite", "REAL", "5.0")),
@@ -127,7 +140,14 @@ def test_values_that_mean_the_same(compare, one, other):
         (("sqlite", "BOOLEAN", "2"), ("postgresql", "boolean", "true")),
         (("sqlite", "TEXT", "'a '"), ("postgresql", "text", "'a'")),
         (("sqlite", "TEXT COLLATE NOCASE", "'A'"), ("sqlite", "TEXT COLLATE NOCASE", "'a'")),
-        # What the texts of whole columns are made of may itself be stored.
+        # One float stands for both.
+        (
+            ("sqlite", "NUMERIC(20,2)", "12345678901234568"),
+            ("postgresql", "numeric(20,2)", "12345678901234567"),
+        ),
+        (("sqlite", "NUMERIC(20,2)", "1e17"), ("postgresql", "numeric(20,2)", "100000000000000000.01")),
+        (("sqlite", "BLOB", "NULL"), ("postgresql", "uuid", f"'{'0' * 32}'")),
+        (("sqlite", "DATETIME", "'infinity'"), ("postgresql", "timestamp", "'-infinity'")),
         (("sqlite", "TEXT", "NULL"), ("postgresql", "text", r"E'\x1d'")),
         (("sqlite", "TEXT", "NULL"), ("sqlite", "TEXT", "char(29)")),
         (("sqlite", "DATETIME", "char(29)"), ("postgresql", "timestamp", "NULL")),

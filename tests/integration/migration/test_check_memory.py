@@ -80,8 +80,8 @@ def check_and_die(directory: Path, rows: int) -> None:
         if compared >= rows:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    # Half of the time spent resting makes it keep where it stands in between.
-    check_phase(wired(directory), "orders", progress=progress, manners=Manners(share=0.05))
+    # Much rest makes it keep where it stands in between.
+    check_phase(wired(directory), "orders", progress=progress, manners=Manners(share=0.02))
 
 
 def killed_at(directory: Path, rows: int) -> None:

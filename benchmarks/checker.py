@@ -1,0 +1,48 @@
+"""A check in a process of its own, which imports nothing else: its memory, and what others feel of it."""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from dual_write.check import run_check
+from dual_write.database import open_engine
+from dual_write.mapping import TableFlow
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+def peak(source: str, target: str, flow: TableFlow) -> int:
+    """The most memory, in MiB, that a process takes which does nothing but this check."""
+    with _spawn.Pool(1) as process:
+        return process.apply(_peak, (source, target, flow))
+
+
+@contextmanager
+def checking(source: str, target: str, flow: TableFlow) -> Iterator[None]:
+    """Checks one after the other, the first of which has begun."""
+    begun, enough = _spawn.Event(), _spawn.Event()
+    process = _spawn.Process(target=_check_on, args=(source, target, flow, begun, enough))
+    process.start()
+    begun.wait()
+    try:
+        yield
+    finally:
+        enough.set()
+        process.join()
+
+
+def _peak(source: str, target: str, flow: TableFlow) -> int:
+    result = run_check(open_engine(source), open_engine(target), [flow])
+    for finding in result.findings:
+        finding.to_json()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def _check_on(source: str, target: str, flow: TableFlow, begun: Event, enough: Event) -> None:
+    ours, theirs = open_engine(source), open_engine(target)
+    begun.set()
+    while not enough.is_set():
+        run_check(ours, theirs, [flow])
