@@ -31,8 +31,8 @@ from dual_write.sqlite_rows import quote
 class TablePair:
     """A flow with its columns' kinds and a reader and a query for each side.
 
-    ``pushed_down``: both servers can digest the rows by themselves. ``functions`` compute columns of the source
-    at their positions.
+    ``pushed_down``: both servers can digest the rows by themselves. ``functions`` compute the source's
+    columns at their positions.
     """
 
     flow: TableFlow

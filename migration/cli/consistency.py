@@ -12,21 +12,19 @@ import typer
 from dual_write.check import Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
 from dual_write.check_sample import Sample
-from dual_write.spool import Joined
 from flags.side import Side
 from migration.check_watching import Habit
 from migration.checking import check_databases, check_phase
 from migration.cli.again import watch_phase
 from migration.cli.bars import bars
+from migration.cli.findings import show, show_repair
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
-from migration.cli.output import FINDING, OK, out, print_json, print_table
+from migration.cli.output import FINDING, OK, out, print_json
 from migration.cli.session import opened
 from migration.repairing import keep_side, repair_phase
 from migration.report import render_check
 from migration.soundness import SOUND, Soundness
 from migration.wiring import Wiring
-
-_SHOWN_FINDINGS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -174,7 +172,7 @@ def check(
     document = lambda: {**report.to_json(), "repair": mended}  # noqa: E731
     _tell(phase, report.results, document, export, json, report.soundness)
     if mended is not None and not json:
-        _show_repair(mended, applied=apply)
+        show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
 
@@ -202,7 +200,7 @@ def _tell(
     if json:
         print_json(document())
     else:
-        _show(name, results, export, sound)
+        show(name, results, export, sound)
 
 
 def _keep_side(wiring: Wiring, phase: str, side: Side, *, json: bool) -> None:
@@ -243,60 +241,3 @@ def _unsound(sound: Soundness) -> list[str]:
     behind = [{"kind": "sequence", "said": str(each)} for each in sound.behind]
     broken = [{"kind": "invariant", **result.to_json()} for result in sound.broken]
     return [documents.dumps(each, ensure_ascii=False, default=str) for each in (*orphans, *behind, *broken)]
-
-
-def _show(
-    name: str, results: Sequence[tuple[str, CheckResult]], export: Path | None, sound: Soundness
-) -> None:
-    print_table(
-        f"Check of {name}",
-        ("table", "to", "rows", "findings", "undecided"),
-        [
-            (f"{each.source} → {each.target}", to, each.rows, len(each.findings), len(each.undecided))
-            for to, result in results
-            for each in result.tables
-        ],
-    )
-    findings = Joined(result.findings for _, result in results)
-    for finding in findings[:_SHOWN_FINDINGS]:
-        columns = ", ".join(finding.columns)
-        out.print(f"  {finding.table} {list(finding.key)}: {finding.kind} {columns}".rstrip(), markup=False)
-    if len(findings) > _SHOWN_FINDINGS:
-        listed = f"{export} lists them all" if export else "--export FILE or --json lists them all"
-        out.print(f"  … and {len(findings) - _SHOWN_FINDINGS} more; {listed}", markup=False)
-    for reference in sound.references:
-        if reference.orphans:
-            said = f"{reference.reference}: {len(reference.orphans)} without their row: {reference.shown}"
-            out.print(f"  {said}", markup=False)
-    for numbering in sound.behind:
-        out.print(f"  {numbering}", markup=False)
-    for invariant in sound.broken:
-        out.print(f"  invariant {invariant.name!r} {invariant.holding}: {invariant.said}", markup=False)
-    for _, result in results:
-        out.print(result.covers)
-    if sound.references or sound.invariants:
-        out.print(sound.covers)
-    clean = all(result.clean for _, result in results) and not sound.problems
-    verdict = "[bold green]clean[/]" if clean else "[bold red]not clean[/]"
-    rows, seconds = sum(result.rows for _, result in results), sum(result.seconds for _, result in results)
-    out.print(f"{verdict}: {rows} rows in {seconds:.1f} s")
-
-
-def _show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
-    for statement in mended["statements"][:_SHOWN_FINDINGS]:
-        out.print(f"  {statement}", markup=False)
-    if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
-        out.print(f"  … and {left} more; --json lists them all")
-    for file in mended["scripts"]:
-        out.print(f"As SQL: {file}", soft_wrap=True)
-    if not applied:
-        out.print(f"{len(mended['statements'])} repairs are planned, and nothing was changed.")
-        out.print("Carry them out with --repair --apply.")
-        return
-    out.print(f"{mended['applied']} repairs applied.")
-    if mended["skipped"]:
-        out.print(f"{mended['skipped']} were skipped, because their row had changed meanwhile.")
-    for failure in mended["failed"]:
-        out.print(f"  refused {failure}", style="red", markup=False)
-    for file in mended["undo"]:
-        out.print(f"To take them back: {file}")
