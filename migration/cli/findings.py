@@ -15,6 +15,7 @@ _SHOWN_FINDINGS = 20
 def show(
     name: str, results: Sequence[tuple[str, CheckResult]], export: Path | None, sound: Soundness
 ) -> None:
+    """Every table, the first findings, what the verdict covers, and the verdict."""
     print_table(
         f"Check of {name}",
         ("table", "to", "rows", "findings", "undecided"),
@@ -50,6 +51,7 @@ def show(
 
 
 def show_repair(mended: Mapping[str, Any], *, applied: bool) -> None:
+    """What `migration.repairing.repair_phase` returned."""
     for statement in mended["statements"][:_SHOWN_FINDINGS]:
         out.print(f"  {statement}", markup=False)
     if (left := len(mended["statements"]) - _SHOWN_FINDINGS) > 0:
