@@ -73,8 +73,9 @@ class ByKafka(Replication):
 class KafkaPair(Pair):
     brokers: Brokers | None = None
 
-    def replication(self, *mappings: TableMapping, phase: str = "phase") -> Replication:
+    def replication(self, *mappings: TableMapping, phase: str = "phase", outbox: bool = False) -> Replication:
         assert self.brokers is not None
+        assert not outbox
         self.made.append(ByKafka(self, mappings, self.brokers))
         return self.made[-1]
 
