@@ -1,16 +1,21 @@
-"""The facade's processes: a parent that owns the socket and the signals, and its workers."""
+"""The facade's processes: a parent that owns the sockets and the signals, and its workers."""
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
 
 from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from facade.config import Certificate
 from facade.errors import AddressError
 from facade.protocol import FacadeProtocol
 from facade.tls import Renewal, server_context
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _DRAIN = 30
@@ -28,10 +33,34 @@ def parse_listen(listen: str) -> tuple[str, int]:
 
 def bind(listen: str) -> socket.socket:
     """A listening socket on ``host:port``; port 0 takes a free one. Raises AddressError."""
+    bound = _bound(listen)
+    bound.listen(_BACKLOG)
+    return bound
+
+
+def bind_each(listen: str, workers: int) -> list[socket.socket]:
+    """As ``bind``, a socket for each worker: the kernel deals new connections out evenly among them.
+
+    Workers that accept from one socket get whatever they are awake for, which may be all or nothing.
+    """
+    # Without REUSEPORT first: with it a second facade could take the same address without a word.
+    with _bound(listen) as probe:
+        host, port = probe.getsockname()[:2]
+    each = [
+        _bound(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", shared=True) for _ in range(workers)
+    ]
+    for bound in each:
+        bound.listen(_BACKLOG)
+    return each
+
+
+def _bound(listen: str, *, shared: bool = False) -> socket.socket:
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
@@ -39,34 +68,74 @@ def bind(listen: str) -> socket.socket:
         raise AddressError(
             f"cannot listen on {listen} ({error.strerror}). Free it, or choose another."
         ) from error
-    bound.listen(_BACKLOG)
     bound.set_inheritable(True)
     return bound
 
 
 class _Supervisor(Multiprocess):
-    """The parent. Once it ends, new clients are turned away instead of waiting in a queue nobody serves.
+    """The parent. It keeps each worker's socket open: whoever connects while a worker is being replaced is
+    served by its successor. Once it ends, new clients are turned away instead of waiting for nobody.
 
     SIGHUP replaces the workers one by one, each after its successor is ready, unless ``on_reload`` says no.
     """
 
-    def __init__(self, config: Config, bound: socket.socket, on_reload: Callable[[], bool]) -> None:
-        super().__init__(config, sockets=[bound])
+    def __init__(
+        self, config: Config, listening: Sequence[socket.socket], on_reload: Callable[[], bool]
+    ) -> None:
+        super().__init__(config, sockets=list(listening))
         self._on_reload = on_reload
+
+    def init_processes(self) -> None:
+        self.processes = [self._started(slot) for slot in range(len(self.sockets))]
+
+    def restart_all(self) -> None:
+        for slot, worker in enumerate(self.processes):
+            successor = self._started(slot)
+            if not successor.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+                successor.kill()
+                successor.join()
+                if not self.should_exit.is_set():
+                    logger.error("A new worker was not ready in time: the old ones serve on.")
+                return
+            worker.terminate()
+            worker.join()
+            self.processes[slot] = successor
+
+    def keep_subprocess_alive(self) -> None:
+        for slot, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()  # it may only hang
+            worker.join()
+            if worker.exitcode == STARTUP_FAILURE:
+                logger.error("A worker could not start; why is said above.")
+                self.should_exit.set()
+                return
+            self.processes[slot] = self._started(slot)
 
     def handle_hup(self) -> None:
         if self._on_reload():
             super().handle_hup()
+
+    def handle_ttin(self) -> None:
+        """The number of workers is the plan's."""
+
+    handle_ttou = handle_ttin
 
     def terminate_all(self) -> None:
         for listening in self.sockets:
             listening.close()
         super().terminate_all()
 
+    def _started(self, slot: int) -> Process:
+        worker = Process(self.config, [self.sockets[slot]])
+        worker.start()
+        return worker
+
 
 def run(
     app: str,
-    listen: str | socket.socket,
+    listen: str,
     workers: int,
     *,
     background: Sequence[Callable[[threading.Event], None]] = (),
@@ -85,7 +154,7 @@ def run(
     """
     if certificate is not None:
         server_context(certificate)  # what is wrong with it is told now, not by every worker
-    bound = listen if isinstance(listen, socket.socket) else bind(listen)
+    listening = bind_each(listen, workers)
     config = Config(
         app,
         factory=True,
@@ -105,13 +174,14 @@ def run(
     threads = [threading.Thread(target=each, args=(ending,), daemon=True) for each in background]
     for thread in threads:
         thread.start()
-    supervisor = _Supervisor(config, bound, on_reload)
+    supervisor = _Supervisor(config, listening, on_reload)
     if on_ready is not None:
-        on_ready(bound.getsockname()[:2])
+        on_ready(listening[0].getsockname()[:2])
     try:
         supervisor.run()
     finally:
         ending.set()
         for thread in threads:
             thread.join(timeout=5)
-        bound.close()
+        for bound in listening:
+            bound.close()

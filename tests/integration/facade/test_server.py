@@ -1,6 +1,8 @@
 """The facade as it runs: a parent, two workers, signals; and the admin port beside it."""
 
 import asyncio
+import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +14,7 @@ import pytest
 
 from facade.admin import Readiness, admin_app
 from facade.errors import AddressError
-from facade.server import bind
+from facade.server import bind, bind_each
 from tests.integration.facade.harness import Client, Received, RecordingUpstream, ok
 
 ROOT = Path(__file__).parents[3]
@@ -143,6 +145,48 @@ async def test_the_admin_port_tells_its_state_and_adds_up_all_workers(tmp_path: 
         {"instance": "a:1", "workers": 2, "unhealthy": 0, "ejected": 0, "requests": 2},
         {"instance": "b:2", "workers": 2, "unhealthy": 0, "ejected": 1, "requests": 0},
     ]
+
+
+async def test_connections_are_dealt_out_to_both_workers(running: Running) -> None:
+    clients = [await running.client() for _ in range(80)]
+    async with asyncio.timeout(30):
+        for client in clients:
+            await client.send(b"GET /search HTTP/1.1\r\nHost: a\r\n\r\n")
+            await client.receive()
+        # Of 80 fair coins fewer than 15 show one side once in a hundred million times.
+        while min(_connected(running), default=0) < 15 or sum(_connected(running)) < 80:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.05)
+    for client in clients:
+        client.close()
+
+
+async def test_who_connects_to_a_worker_that_died_is_served_by_its_successor(running: Running) -> None:
+    async with asyncio.timeout(30):
+        while len(list(running.metrics.glob("*.json"))) < 2:  # noqa: ASYNC110 (files have no event)
+            await asyncio.sleep(0.05)
+    [first, _] = (int(file.stem.split("-")[-2]) for file in running.metrics.glob("*.json"))
+    os.kill(first, signal.SIGKILL)
+    clients = [await running.client() for _ in range(20)]
+    async with asyncio.timeout(30):
+        for client in clients:
+            await client.send(b"GET /search HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await client.receive()).status == 200
+            client.close()
+
+
+def _connected(running: Running) -> list[int]:
+    """How many clients each worker has, by what it left of itself."""
+    return [json.loads(file.read_text())["clients"] for file in running.metrics.glob("*.json")]
+
+
+def test_a_second_facade_at_the_same_address_is_refused() -> None:
+    serving = bind_each("127.0.0.1:0", 2)
+    port = serving[0].getsockname()[1]
+    assert {each.getsockname()[1] for each in serving} == {port}
+    with pytest.raises(AddressError, match=f"127.0.0.1:{port}.*choose another"):
+        bind_each(f"127.0.0.1:{port}", 2)
+    for each in serving:
+        each.close()
 
 
 def test_an_address_in_use_is_named_with_what_to_do() -> None:
