@@ -153,7 +153,9 @@ class Split:
 @pytest.mark.timeout(300)
 def test_i1_i2_shares_go_up_and_down_under_load(split: Split) -> None:
     controller = split.wiring.controller
-    with split.wiring.replicating(PHASE) as replication:
+    with ExitStack() as stack, split.wiring.replicating(PHASE) as replication:
+        for crowd in split.crowds:
+            stack.enter_context(crowd.paused())
         logged = {to: replication.accounts(to).captured for to in Side}
         known = len(split.served())
     split.go_on(5)

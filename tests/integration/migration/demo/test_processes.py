@@ -84,7 +84,9 @@ def test_grandchildren_end_with_their_parent(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_children_end_when_their_parent_is_killed(tmp_path: Path, way: signal.Signals) -> None:
     parent = (
-        "import sys, time; from pathlib import Path; from migration.demo.processes import Process\n"
+        "import signal, sys, time; from pathlib import Path; from migration.demo.processes import Process\n"
+        # What a shell starts in the background ignores it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"child = Process([sys.executable, '-c', {SLEEPER!r}], Path(sys.argv[1]))\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
