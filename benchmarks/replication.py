@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from benchmarks.capture import cost_of_capture
 from benchmarks.pair import PATIENCE_SECONDS, Pair, connect, execute, peak_mib
-from benchmarks.rounds import Options, Samples, interleave, report
+from benchmarks.rounds import Options, Samples, interleave, report, show
 from benchmarks.subscription import Subscription
 from benchmarks.writes import p99
 from flags.side import Side
@@ -42,8 +42,8 @@ def main() -> None:
         peak = memory(busy, QUICK_BACKLOG if options.quick else BACKLOG)
         costs = cost_of_capture(server, rounds)
         copies = copying(server, QUICK_ROWS if options.quick else ROWS, rounds)
-    report("Changes applied", speeds, "changes/s", {}, Options(quick=options.quick, json=False))
-    report("A transaction on four tables", costs, "ms", {}, Options(quick=options.quick, json=False))
+    show("Changes applied", speeds, "changes/s")
+    show("A transaction on four tables", costs, "ms")
     results = {
         "vs_logical_replication": speeds.ratio("relay", to="logical replication"),
         "lag_ms_p99": p99(lags),
