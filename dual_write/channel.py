@@ -156,8 +156,7 @@ class Channel:
     ) -> Batch | None:
         if not works:
             return None
-        stuck = [Failure(work, error) for work in works if (error := view.fault(work.table)) is not None]
-        works = [work for work in works if view.fault(work.table) is None]
+        works, stuck = view.fitting(works)
         return Batch(
             seen,
             view,

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dual_write.canonical import encode
+from dual_write.canonical import Value, encode
 from dual_write.check_result import Difference, Finding, FindingKind, TableResult, difference
 from dual_write.check_suspects import Settle
 from dual_write.digest_columns import ComparedColumn, Row
@@ -78,10 +78,13 @@ def _pass(pair: TablePair, wanted: frozenset[Digest], read: Callable[[int], None
     examples: dict[Digest, Row] = {}
     total = 0
     with _counts() as counts:
-        for side, query, sign in ((pair.source, pair.source_query, 1), (pair.target, pair.target_query, -1)):
-            told = _source_digest if sign > 0 else _target_digest
+        columns = pair.columns.columns
+        for side, query, sign, normal in (
+            (pair.source, pair.source_query, 1, [column.source_value for column in columns]),
+            (pair.target, pair.target_query, -1, [column.target_value for column in columns]),
+        ):
             for rows in scan(side, query):
-                digests = [told(pair.columns.columns, row) for row in rows]
+                digests = [_digest(normal, row) for row in rows]
                 counts.executemany(
                     "INSERT INTO bag VALUES (?, ?) "
                     "ON CONFLICT (digest) DO UPDATE SET surplus = surplus + excluded.surplus",
@@ -129,17 +132,10 @@ def scan(side: SideReader, query: Query) -> Iterator[Rows]:
         yield [row[:-1] for row in rows]
 
 
-def _source_digest(columns: Sequence[ComparedColumn], row: Row) -> Digest:
-    return _digest([encode(column.source_value(value)) for column, value in zip(columns, row, strict=True)])
-
-
-def _target_digest(columns: Sequence[ComparedColumn], row: Row) -> Digest:
-    return _digest([encode(column.target_value(value)) for column, value in zip(columns, row, strict=True)])
-
-
-def _digest(values: Sequence[bytes]) -> Digest:
+def _digest(normal: Sequence[Callable[[object], Value]], row: Row) -> Digest:
     hashed = blake2b(digest_size=16)
-    for value in values:
+    for logical, stored in zip(normal, row, strict=True):
+        value = encode(logical(stored))
         hashed.update(len(value).to_bytes(8, "big"))
         hashed.update(value)
     return hashed.digest()

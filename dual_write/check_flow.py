@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from dual_write.errors import SchemaError
 from dual_write.mapping import Column, TableFlow
-from dual_write.sqlite_rows import quote
+from dual_write.names import located, quote
 
 
 def flow_between(
@@ -48,11 +48,10 @@ def flow_between(
 
 
 def _described(inspector: sa.Inspector, name: str, role: str) -> tuple[list[str], tuple[str, ...]]:
-    schema, dot, table = name.partition(".")
-    where = (schema, table) if dot and inspector.dialect.name == "postgresql" else (None, name)
-    if not inspector.has_table(where[1], where[0]):
-        near = get_close_matches(where[1], inspector.get_table_names(where[0]), 1)
+    table, schema = located(inspector.dialect.name, name)
+    if not inspector.has_table(table, schema):
+        near = get_close_matches(table, inspector.get_table_names(schema), 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SchemaError(f"the {role} has no table {name!r}.{hint}")
-    key = tuple(inspector.get_pk_constraint(where[1], where[0])["constrained_columns"])
-    return [column["name"] for column in inspector.get_columns(where[1], where[0])], key
+    key = tuple(inspector.get_pk_constraint(table, schema)["constrained_columns"])
+    return [column["name"] for column in inspector.get_columns(table, schema)], key

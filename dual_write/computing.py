@@ -13,7 +13,7 @@ from importlib import import_module
 
 from dual_write.convert import Converter
 from dual_write.errors import SchemaError
-from dual_write.mapping import quote
+from dual_write.names import quote
 
 Function = Callable[..., object]
 

@@ -23,8 +23,8 @@ from dual_write.digest_reader import Rows, SideReader
 from dual_write.digest_types import COMPUTED, Declared, meeting_kind
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import Column, Part, TableFlow
+from dual_write.names import quote
 from dual_write.relation import source_relation, target_relation
-from dual_write.sqlite_rows import quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from dual_write.database import redacted, unreachable
 from dual_write.digest_query import Statement
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
 from dual_write.errors import CheckFailed, DataError, SchemaError
-from dual_write.postgresql_rows import table_name
-from dual_write.sqlite_rows import quote
+from dual_write.names import quote, table_in, table_name
 
 Rows = list[tuple[Any, ...]]
 
@@ -93,7 +92,7 @@ class SideReader:
         self.read((f"DETACH {quote(name)}", ()))
 
     def table_sql(self, table: str) -> str:
-        return table_name(table) if self.postgresql else quote(table)
+        return table_in(self._engine.dialect.name, table)
 
     @property
     def digests_as(self) -> str | None:

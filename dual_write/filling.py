@@ -8,7 +8,8 @@ from typing import Any
 
 from dual_write.computing import arguments
 from dual_write.errors import SchemaError
-from dual_write.mapping import Column, quote
+from dual_write.mapping import Column
+from dual_write.names import quote
 
 Rule = str | Mapping[str, Any]
 """What fills a service column: a monolith column's name, or one of {"column", "cast"}, {"sql"}, {"value"},

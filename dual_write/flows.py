@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dual_write.errors import SchemaError
-from dual_write.mapping import Column, Part, TableFlow, TableMapping, quote
+from dual_write.mapping import Column, Part, TableFlow, TableMapping
+from dual_write.names import quote
 from flags.side import Side
 
 _TO = " > "

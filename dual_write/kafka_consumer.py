@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from dual_write import inbox as inboxes
 from dual_write import kafka_inbox, parking
-from dual_write.apply import WHOLE_TABLE, Failure, Work
+from dual_write.apply import WHOLE_TABLE, Work
 from dual_write.channel import Channel
 from dual_write.errors import SchemaError
 from dual_write.kafka_clients import Record
@@ -115,9 +115,8 @@ class Inlet:
             for message in newest
             if (row := self._row(message) or fetched.get((message.table, message.key))) is not None
         }
-        faults = {work: channel.view.fault(work.table) for work in works}
-        stuck = [Failure(work, error) for work, error in faults.items() if error is not None]
-        failures = channel.applier.apply(session, epoch, [work for work in works if not faults[work]], rows)
+        fitting, stuck = channel.view.fitting(works)
+        failures = channel.applier.apply(session, epoch, fitting, rows)
         channel.park(session, works, [*stuck, *failures], parked)
 
     def _truncated(self, session: Session, epoch: int) -> dict[str, int]:

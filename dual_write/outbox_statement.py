@@ -10,16 +10,13 @@ from sqlalchemy.sql.elements import BindParameter, ClauseElement, ColumnElement
 
 from dual_write.errors import UncapturedError
 from dual_write.keys import postgresql_expression, sqlite_expression
+from dual_write.names import quote
 from dual_write.outbox_entry import Action, Entry, Name
 
 Write = Insert | Update | Delete
 Changing = Update | Delete
 KEY = "strangler_key"
 _REMEDY = 'or let triggers capture the phase (`capture = "trigger"` in the plan)'
-
-
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def change_log(dialect: str) -> sa.Table:

@@ -13,9 +13,10 @@ from dual_write.adapter import Captured, Ownership
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import DataError, LockedError, SchemaError
 from dual_write.mapping import TableFlow
+from dual_write.names import quote, table_name
 from dual_write.postgresql_copy import PostgreSQLCopier
 from dual_write.postgresql_log import PostgreSQLLog
-from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, quote, table_name, writable_columns
+from dual_write.postgresql_rows import PostgreSQLReader, PostgreSQLWriter, writable_columns
 from dual_write.postgresql_session import PostgreSQLSession
 from dual_write.postgresql_shapes import shapes
 from dual_write.rows import Reader, Row, Session, TypeName, Writer

@@ -12,14 +12,8 @@ from hashlib import sha256
 from dual_write import postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.errors import LockedError, SchemaError
-from dual_write.postgresql_rows import (
-    key_expression,
-    literal,
-    may_replicate,
-    quote,
-    table_name,
-    writable_columns,
-)
+from dual_write.names import quote, table_name
+from dual_write.postgresql_rows import key_expression, literal, may_replicate, writable_columns
 from dual_write.rows import Session
 
 _UNMARKED = "coalesce(current_setting('strangler.origin', true), '') = ''"

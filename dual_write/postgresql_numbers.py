@@ -1,6 +1,6 @@
 """PostgreSQL's sequences, taken apart so that two databases number rows of one table at once."""
 
-from dual_write.postgresql_rows import table_name
+from dual_write.names import table_name
 from dual_write.rows import Session
 
 

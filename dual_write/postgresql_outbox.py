@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 
 from dual_write.adapter import Captured
 from dual_write.errors import LockedError, SchemaError
+from dual_write.names import table_name
 from dual_write.outbox_entry import Action, Entry, Name, upstream
-from dual_write.postgresql_rows import table_name, writable_columns
+from dual_write.postgresql_rows import writable_columns
 from dual_write.rows import Session
 
 IDLE = "BEGIN RETURN NULL; END"

@@ -8,6 +8,7 @@ import psycopg
 from dual_write.errors import SchemaError
 from dual_write.keys import postgresql_expression
 from dual_write.mapping import TableFlow
+from dual_write.names import quote, table_name
 from dual_write.postgresql_session import PostgreSQLSession, array, native
 from dual_write.relation import one_key_form, source_relation
 from dual_write.rows import AMBIGUOUS, Reader, Row, Session, TypeName, Writer
@@ -27,15 +28,6 @@ ORDER BY a.attnum
 
 _FORMS = {"int2": "integer", "int4": "integer", "int8": "integer", "varchar": "text"}
 """Types whose values have the same text as a key."""
-
-
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def table_name(table: str) -> str:
-    """The quoted name of ``table``, which may carry its schema in front of a dot."""
-    return ".".join(quote(part) for part in table.split(".", 1))
 
 
 def literal(value: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dual_write.postgresql_rows import table_name
+from dual_write.names import table_name
 from dual_write.postgresql_session import native
 from dual_write.rows import Session
 

@@ -13,7 +13,7 @@ from dual_write.digest_query import Range
 from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed
 from dual_write.mapping import Column, TableFlow
-from dual_write.sqlite_rows import quote
+from dual_write.names import quote
 
 _VALUES = 2_000
 """How many distinct values are looked up at once."""

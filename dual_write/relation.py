@@ -6,7 +6,8 @@ Each part is a subselect of its own, so that the plan's expressions see the colu
 from collections.abc import Callable, Sequence
 
 from dual_write.errors import SchemaError
-from dual_write.mapping import Column, Part, TableFlow, quote
+from dual_write.mapping import Column, Part, TableFlow
+from dual_write.names import quote
 
 Naming = Callable[[str], str]
 """Quotes a table's name as its engine does."""

@@ -8,8 +8,8 @@ from math import frexp, isfinite
 from dual_write import postgresql_rows, sqlite_rows
 from dual_write.check_result import shown_key
 from dual_write.digest_keys import Key
+from dual_write.names import quote, table_name
 from dual_write.rows import TypeName
-from dual_write.sqlite_rows import quote
 
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "path", "polygon"})
 
@@ -58,7 +58,7 @@ class Table:
 
     @property
     def sql(self) -> str:
-        return postgresql_rows.table_name(self.name) if self.postgresql else quote(self.name)
+        return table_name(self.name) if self.postgresql else quote(self.name)
 
     def selected(self) -> str:
         """The columns in the form in which ``Statement`` compares and writes them."""

@@ -5,6 +5,7 @@ from secrets import randbelow, token_hex
 
 import sqlalchemy as sa
 
+from dual_write.names import located
 from dual_write.repair_order import Change, Ties, Values
 from dual_write.rows import TypeName
 
@@ -16,8 +17,7 @@ _LOWEST = -32_768
 
 def ties(engine: sa.Engine, table: str) -> Ties:
     """The unique columns of a table, and its references to itself."""
-    schema, dot, name = table.rpartition(".")
-    where = (name, schema) if dot and engine.dialect.name == "postgresql" else (table, None)
+    where = located(engine.dialect.name, table)
     inspector = sa.inspect(engine)
     unique = {tuple(each["column_names"]) for each in inspector.get_unique_constraints(*where)}
     unique |= {

@@ -13,6 +13,7 @@ from dual_write.databases import adapter
 from dual_write.errors import MappingError, SchemaError
 from dual_write.filling import Filled, Table, TableSpec, near_to
 from dual_write.mapping import Column, TableMapping
+from dual_write.names import located
 from dual_write.sharing import faults, groups
 from dual_write.stream import streams
 from flags.side import Side
@@ -169,7 +170,7 @@ def _condition(entry: _Entry, side: Side | None) -> str:
 
 
 def _table(inspector: sa.Inspector, name: str, side: str) -> Table:
-    schema, table = _split(inspector, name)
+    table, schema = located(inspector.dialect.name, name)
     if not inspector.has_table(table, schema):
         hint = (
             f" Did you mean {near!r}?" if (near := near_to(table, inspector.get_table_names(schema))) else ""
@@ -187,8 +188,3 @@ def _table(inspector: sa.Inspector, name: str, side: str) -> Table:
         if column["nullable"] or column.get("default") is not None or "identity" in column
     )
     return Table(name, [column["name"] for column in described], optional - set(key), key)
-
-
-def _split(inspector: sa.Inspector, name: str) -> tuple[str | None, str]:
-    schema, dot, table = name.partition(".")
-    return (schema, table) if dot and inspector.dialect.name == "postgresql" else (None, name)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from dual_write.adapter import Adapter
 from dual_write.mapping import TableMapping
-from dual_write.postgresql_rows import table_name
-from dual_write.sqlite_rows import quote
+from dual_write.names import quote, table_in
 from flags.side import Side
 
 
@@ -68,7 +67,7 @@ def _pairs(mapping: TableMapping, side: Side) -> tuple[str, str, dict[str, str]]
 
 
 def _stored(database: Adapter, table: str, column: str) -> int:
-    name = table_name(table) if database.engine == "postgresql" else quote(table)
+    name = table_in(database.engine, table)
     with database.reading() as session:
         [(stored,)] = session.execute(f"SELECT max({quote(column)}) FROM {name}")
     return stored if isinstance(stored, int) else 0

@@ -12,9 +12,10 @@ from dual_write.adapter import KEPT, Adapter, Captured, Change, Ownership, Posit
 from dual_write.database import open_engine, redacted, unreachable
 from dual_write.errors import LockedError, SchemaError
 from dual_write.mapping import TableFlow
+from dual_write.names import quote
 from dual_write.rows import Session, TypeName
 from dual_write.sqlite_bookkeeping import BOOKKEEPING, INDEXES
-from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, quote, rowid_column, writable_columns
+from dual_write.sqlite_rows import SQLiteReader, SQLiteWriter, rowid_column, writable_columns
 from dual_write.sqlite_session import SQLiteSession
 
 

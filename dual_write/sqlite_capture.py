@@ -6,8 +6,9 @@ from hashlib import sha256
 from dual_write.adapter import Captured, Ownership
 from dual_write.errors import SchemaError
 from dual_write.keys import sqlite_expression
+from dual_write.names import quote
 from dual_write.rows import Session
-from dual_write.sqlite_rows import quote, text, writable_columns
+from dual_write.sqlite_rows import text, writable_columns
 
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM strangler_session)"
 _EVENTS = ("INSERT", "UPDATE", "DELETE")

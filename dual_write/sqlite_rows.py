@@ -8,15 +8,12 @@ from dual_write import keys
 from dual_write.digest_types import sqlite_type
 from dual_write.errors import SchemaError
 from dual_write.mapping import TableFlow
+from dual_write.names import quote
 from dual_write.relation import one_key_form, source_relation
 from dual_write.rows import AMBIGUOUS, Reader, Row, Session, TypeName, Writer
 
 # Half of what SQLite takes as variables in one statement.
 _VARIABLES = 16_000
-
-
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dual_write import drift_log
 from dual_write.adapter import Adapter
+from dual_write.apply import Failure, Work
 from dual_write.carrier import Carrier, carrier
 from dual_write.drift import Drift, Shape, Shapes, drift, shapes
 from dual_write.errors import SchemaError
@@ -42,6 +43,12 @@ class View:
                 "put it back, or run `strangler rollback` to `off` and start the phase again"
             )
         return None
+
+    def fitting(self, works: Sequence[Work]) -> tuple[list[Work], list[Failure]]:
+        """Those that can be carried now, and those that cannot, with the reason."""
+        faults = {lane: self.fault(lane) for lane in {work.table for work in works}}
+        fitting = [work for work in works if faults[work.table] is None]
+        return fitting, [Failure(work, error) for work in works if (error := faults[work.table]) is not None]
 
     def shapes(self) -> dict[str, Shapes]:
         """What is carried now, by lane."""

@@ -33,7 +33,7 @@ def parse_listen(listen: str) -> tuple[str, int]:
 
 def bind(listen: str) -> socket.socket:
     """A listening socket on ``host:port``; port 0 takes a free one. Raises AddressError."""
-    bound = _bound(listen)
+    bound = _bound(*parse_listen(listen))
     bound.listen(_BACKLOG)
     return bound
 
@@ -43,19 +43,17 @@ def bind_each(listen: str, workers: int) -> list[socket.socket]:
 
     Workers that accept from one socket get whatever they are awake for, which may be all or nothing.
     """
+    host, port = parse_listen(listen)
     # Without REUSEPORT first: with it a second facade could take the same address without a word.
-    with _bound(listen) as probe:
-        host, port = probe.getsockname()[:2]
-    each = [
-        _bound(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", shared=True) for _ in range(workers)
-    ]
+    with _bound(host, port) as probe:
+        port = probe.getsockname()[1]
+    each = [_bound(host, port, shared=True) for _ in range(workers)]
     for bound in each:
         bound.listen(_BACKLOG)
     return each
 
 
-def _bound(listen: str, *, shared: bool = False) -> socket.socket:
-    host, port = parse_listen(listen)
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,8 +63,9 @@ def _bound(listen: str, *, shared: bool = False) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
+        named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         raise AddressError(
-            f"cannot listen on {listen} ({error.strerror}). Free it, or choose another."
+            f"cannot listen on {named} ({error.strerror}). Free it, or choose another."
         ) from error
     bound.set_inheritable(True)
     return bound

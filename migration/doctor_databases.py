@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from dual_write.database import ping
 from dual_write.errors import UnreachableError
-from dual_write.postgresql_rows import table_name
+from dual_write.names import table_name
 
 _OPEN_TRANSACTION_SECONDS = 60
 

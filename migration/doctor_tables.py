@@ -1,16 +1,16 @@
 """What can be said about the tables of a phase once they are mapped: ways back, and rows of split tables."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from dual_write.flows import flows
 from dual_write.mapping import TableMapping
-from dual_write.postgresql_rows import table_name
-from dual_write.relation import Naming, source_relation
+from dual_write.names import located, quote, table_in, table_name
+from dual_write.relation import source_relation
 from dual_write.sharing import groups
-from dual_write.sqlite_rows import quote
 from flags.side import Side
 from migration.doctor_databases import Fact
 from migration.plan import Table
@@ -92,9 +92,7 @@ def _needed(engine: sa.Engine, table: str) -> set[str]:
 
 
 def _described(engine: sa.Engine, table: str) -> Sequence[ReflectedColumn]:
-    schema, dot, name = table.partition(".")
-    within = (name, schema) if dot and engine.dialect.name == "postgresql" else (table, None)
-    return sa.inspect(engine).get_columns(*within)
+    return sa.inspect(engine).get_columns(*located(engine.dialect.name, table))
 
 
 def _columns(monolith: sa.Engine, table: str) -> set[str]:
@@ -108,7 +106,7 @@ def _conditions(engine: sa.Engine, mappings: Sequence[TableMapping], side: Side)
     counted = (
         f"SELECT coalesce(sum(CASE WHEN met = 0 THEN 1 ELSE 0 END), 0), "
         f"coalesce(sum(CASE WHEN met > 1 THEN 1 ELSE 0 END), 0) "
-        f"FROM (SELECT {met} AS met FROM {_named(engine)(table)}) AS rows_met"
+        f"FROM (SELECT {met} AS met FROM {table_in(engine.dialect.name, table)}) AS rows_met"
     )
     [(none, several)] = _asked(engine, counted)
     if several:
@@ -135,7 +133,7 @@ def _keys(engine: sa.Engine, mappings: Sequence[TableMapping], shared: Side) -> 
     [flow] = flows(mappings, shared)
     names = ", ".join(mapping.table(shared.other) for mapping in mappings)
     key = ", ".join(quote(name) for name in flow.source_key)
-    relation = source_relation(flow, _named(engine))
+    relation = source_relation(flow, partial(table_in, engine.dialect.name))
     if _asked(engine, f"SELECT {key} FROM {relation} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"):
         yield Fact(
             f"{names} hold rows with the same key, which would be one row of {flow.target!r}",
@@ -166,10 +164,6 @@ def _numbers(engine: sa.Engine, mapping: TableMapping, side: Side) -> bool:
         != [(None,)]
         for name in key
     )
-
-
-def _named(engine: sa.Engine) -> Naming:
-    return quote if engine.dialect.name == "sqlite" else table_name
 
 
 def _asked(engine: sa.Engine, sql: str, **values: str) -> list[tuple[object, ...]]:

@@ -1,6 +1,7 @@
 """What is true of a phase now, gathered for the gates."""
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,7 +34,13 @@ def limits(phase: Phase) -> Limits:
     )
 
 
-def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Replication | None) -> Facts:
+def gather(
+    control: Control,
+    phase: Phase,
+    record: PhaseRecord,
+    replication: Replication | None,
+    drift: Sequence[Drift],
+) -> Facts:
     """Everything the gates may ask. Without ``replication`` its databases count as out of reach."""
     backfilled, parked = False, 0
     lag: Lag | None = None
@@ -73,7 +80,7 @@ def gather(control: Control, phase: Phase, record: PhaseRecord, replication: Rep
         workers=len(workers.live_workers()),
         late_workers=_late(control, workers),
         irreversible=None if replication is None else _irreversible(replication),
-        drift=tuple(each.text for each in drift_of(record, replication)),
+        drift=tuple(each.text for each in drift),
     )
 
 

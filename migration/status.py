@@ -114,9 +114,10 @@ def _phase(
     low, high = shadow.interval
     check = observations.last_check(phase.name)
     move = forward(record.stage)
+    drift = drift_of(record, replication)
     verdicts: Sequence[GateVerdict] = ()
     if move is not None:
-        verdicts = gates(move.target, gather(control, phase, record, replication), limits(phase))
+        verdicts = gates(move.target, gather(control, phase, record, replication, drift), limits(phase))
     return PhaseStatus(
         name=phase.name,
         stage=record.stage,
@@ -128,7 +129,7 @@ def _phase(
         shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
         replication=observations.heartbeats(phase.name),
         parked=_parked(record, replication),
-        drift=drift_of(record, replication),
+        drift=drift,
         match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],

@@ -15,7 +15,7 @@ from migration import refusals
 from migration.control import Control, read_phase
 from migration.dataless import Dataless
 from migration.errors import GateClosed, StageError, WorkersLate
-from migration.facts import gather, limits
+from migration.facts import drift_of, gather, limits
 from migration.gates import GateVerdict, gates
 from migration.journal import Run
 from migration.lease import Lease, new_holder
@@ -184,7 +184,8 @@ class Controller:
         section = self._plan.phase(phase)
         replication = self.replication(phase)
         try:
-            facts = gather(self._control, section, self._control.phase(phase), replication)
+            record = self._control.phase(phase)
+            facts = gather(self._control, section, record, replication, drift_of(record, replication))
         finally:
             replication.dispose()
         return gates(target, facts, limits(section))
