@@ -1,7 +1,8 @@
 """Checking a million rows of eight mixed columns: identical, 1 % different all over, and against SQLite.
 
-Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows. Then a
-load of short transactions with a check beside it and without; as ``wire_share`` the bytes that the check of
+Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows. They are
+measured against a check at full speed (``--share 100``). Then a load of short transactions with a check
+beside it, as polite as it is by default, and without; as ``wire_share`` the bytes that the check of
 ten differences exchanges, as a part of one side's table; as ``peak_mib`` the most memory, up to 200,000
 findings.
 
@@ -27,7 +28,7 @@ from benchmarks.checker import checking, peak
 from benchmarks.foreground import latency, prepare
 from benchmarks.rounds import Options, Samples, interleave, report
 from benchmarks.wire import tapped
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, POLITE, Manners, run_check
 from dual_write.database import open_engine
 from dual_write.mapping import Column, TableFlow
 from migration.demo.servers import PostgreSQLServer
@@ -84,6 +85,7 @@ def main() -> None:
             "check": lambda: _check(source, databases.target, rows, 0),
             "reladiff": lambda: _reladiff(source, databases.target, 0),
             "COPY out of both": lambda: _copy_out(source, databases.target),
+            "polite check": lambda: _check(source, databases.target, rows, 0, POLITE),
             "check, scattered": lambda: _check(source, databases.scattered, rows, scattered),
             "reladiff, scattered": lambda: _reladiff(source, databases.scattered, scattered),
             "check against SQLite": lambda: _check(source, databases.lite, rows, 0),
@@ -114,6 +116,7 @@ def main() -> None:
             "peak_mib_identical": peaks[0],
             "peak_mib_many_findings": max(peaks[-2:]),
             "foreground_p99": foreground.ratio("with a check", "without"),
+            "polite_seconds": samples.median("polite check"),
             "foreground_ms_p99": foreground.median("without") * 1000,
             "rows": rows,
         },
@@ -155,10 +158,10 @@ def _in_sqlite(url: str, file: Path) -> str:
     return f"sqlite:///{file}"
 
 
-def _check(source: str, target: str, rows: int, findings: int) -> float:
+def _check(source: str, target: str, rows: int, findings: int, manners: Manners = FULL_SPEED) -> float:
     ours, theirs = open_engine(source), open_engine(target)
     started = time.perf_counter()
-    result = run_check(ours, theirs, [FLOW])
+    result = run_check(ours, theirs, [FLOW], manners=manners)
     seconds = time.perf_counter() - started
     ours.dispose()
     theirs.dispose()

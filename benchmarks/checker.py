@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.database import open_engine
 from dual_write.mapping import TableFlow
 
@@ -34,7 +34,7 @@ def checking(source: str, target: str, flow: TableFlow) -> Iterator[None]:
 
 
 def _peak(source: str, target: str, flow: TableFlow) -> int:
-    result = run_check(open_engine(source), open_engine(target), [flow])
+    result = run_check(open_engine(source), open_engine(target), [flow], manners=FULL_SPEED)
     for finding in result.findings:
         finding.to_json()
     status = Path("/proc/self/status").read_text(encoding="ascii")

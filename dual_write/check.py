@@ -4,7 +4,6 @@ import difflib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from dual_write.changes import Changes, Mark
 from dual_write.check_generations import Covered, Generations
+from dual_write.check_pace import FULL_SPEED, POLITE, Manners, Pace
 from dual_write.check_result import CheckResult, Finding, TableResult
 from dual_write.check_sample import Sample
 from dual_write.check_state import Memory
@@ -20,21 +20,11 @@ from dual_write.check_suspects import Settle, confirm
 from dual_write.check_walk import SUSPECTS, Order, Progress, compare
 from dual_write.digest_columns import Row
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import STATEMENT_SECONDS, SideReader
+from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import TableFlow
 
-__all__ = ["Manners", "Progress", "Recheck", "run_check"]
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How much a check may ask of the databases: for which ``share`` of the time it reads, and how many
-    seconds one statement may take where the server can be told.
-    """
-
-    share: float = 1.0
-    statement_seconds: int = STATEMENT_SECONDS
+__all__ = ["FULL_SPEED", "POLITE", "Manners", "Progress", "Recheck", "run_check"]
 
 
 def run_check(
@@ -48,7 +38,7 @@ def run_check(
     table: str | None = None,
     limit: int | None = None,
     reveal: bool = False,
-    manners: Manners = Manners(),
+    manners: Manners = POLITE,
     memory: Memory | None = None,
     changes: Changes | None = None,
     since: Mark | None = None,
@@ -66,13 +56,13 @@ def run_check(
     Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
     tables, columns or types cannot be compared.
     """
-    order = Order(settle, progress, chunk_rows, limit, reveal, manners.share, memory, sample)
+    order = Order(settle, progress, chunk_rows, limit, reveal, memory, sample)
     started, clock = memory.started if memory else datetime.now(UTC), time.monotonic()
     chosen = _chosen(flows, table)
     results: list[TableResult] = []
     complete = True
     covered: Covered | None = None
-    with _sides(source, target, manners.statement_seconds) as sides:
+    with _sides(source, target, manners) as sides:
         begun = since or (None if sample else _begun(changes, memory))
         for flow in chosen if since is None else ():
             room = None if limit is None else limit - sum(len(result.findings) for result in results)
@@ -107,7 +97,8 @@ class Recheck:
     """Compares chosen rows of ``flows``, at the fenced side of a switch: nothing may be writing to them.
 
     As a context manager: both databases are connected, and the tables read up on, when it is entered, so
-    that ``findings`` costs no more than the rows. Entering raises UnreachableError and SchemaError.
+    that ``findings`` costs no more than the rows, at full speed: clients wait. Entering raises
+    UnreachableError and SchemaError.
     """
 
     def __init__(self, source: sa.Engine, target: sa.Engine, flows: Sequence[TableFlow]) -> None:
@@ -118,7 +109,7 @@ class Recheck:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            ours, theirs = stack.enter_context(_sides(*self._engines))
+            ours, theirs = stack.enter_context(_sides(*self._engines, FULL_SPEED))
             self._pairs = {flow: table_pair(flow, ours, theirs) for flow in self._flows}
             self._stack = stack.pop_all()
         return self
@@ -158,10 +149,12 @@ def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:
 
 
 @contextmanager
-def _sides(
-    source: sa.Engine, target: sa.Engine, seconds: int = STATEMENT_SECONDS
-) -> Iterator[tuple[SideReader, SideReader]]:
-    with SideReader(source, "source", seconds) as ours, SideReader(target, "target", seconds) as theirs:
+def _sides(source: sa.Engine, target: sa.Engine, manners: Manners) -> Iterator[tuple[SideReader, SideReader]]:
+    pace, seconds = Pace(manners.share), manners.statement_seconds
+    with (
+        SideReader(source, "source", pace, seconds) as ours,
+        SideReader(target, "target", pace, seconds) as theirs,
+    ):
         yield ours, theirs
 
 

@@ -124,10 +124,10 @@ def scan(side: SideReader, query: Query) -> Iterator[Rows]:
         [(blocks,)] = side.read((query.blocks(), ()))
         for start in range(0, max(int(blocks), 1), _BLOCKS):
             last = start + _BLOCKS >= int(blocks)
-            yield side.read(query.lying(start, None if last else start + _BLOCKS))
+            yield side.ask(query.lying(start, None if last else start + _BLOCKS)).result()
         return
     after: int | None = None
-    while rows := side.read(query.following(after, _ROWS)):
+    while rows := side.ask(query.following(after, _ROWS)).result():
         after = rows[-1][-1]
         yield [row[:-1] for row in rows]
 

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from dual_write.check_bag import compare_bags
+from dual_write.check_pace import Pace
 from dual_write.check_result import Finding, TableResult
 from dual_write.check_sample import SAMPLED_ROWS, Sample
 from dual_write.check_state import Memory, TableState
 from dual_write.check_suspects import Settle, confirm
-from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed
+from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed, Stride
 from dual_write.digest_attached import ATTACHED_ROWS, Attached, attachable
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
@@ -30,20 +32,20 @@ _KEPT_FINDINGS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a check was asked for; ``share`` is the part of the time for which it reads."""
+    """How a check was asked for."""
 
     settle: Settle | None = None
     progress: Progress | None = None
     chunk_rows: int | None = None
     limit: int | None = None
     reveal: bool = False
-    share: float = 1.0
     memory: Memory | None = None
     sample: Sample | None = None
 
-    def rows_of_a_chunk(self, usual: int) -> int:
-        """How many rows a range has."""
-        return self.chunk_rows or (SAMPLED_ROWS if self.sample else usual)
+    def stride(self, pace: Pace, most: int) -> Stride:
+        """How many rows each range has. A sample's are of one length, so that they can be drawn again."""
+        fixed = self.chunk_rows or (SAMPLED_ROWS if self.sample else None)
+        return partial(pace.rows, most) if fixed is None else lambda: fixed
 
 
 class Walk:
@@ -66,7 +68,7 @@ class Walk:
         order, pair, room = self._order, self._pair, self._room
         expected = pair.source.estimate(pair.flow.source) if order.progress else 0
         together = SUSPECTS if room is None else min(room, SUSPECTS)
-        for chunk in _paced(self._chunks(), order.share):
+        for chunk in self._chunks():
             self._rows += chunk.rows
             self._suspects += chunk.suspects
             if order.progress:
@@ -86,13 +88,13 @@ class Walk:
     def _chunks(self) -> Iterator[Chunk]:
         if self._done:
             return iter(())
-        if self._pair.pushed_down:
-            rows = self._order.rows_of_a_chunk(PUSHED_DOWN_ROWS)
-            return PushedDown(self._pair, rows, self._order.sample).chunks(self._after)
-        if self._order.sample is None and attachable(self._pair):
-            return Attached(self._pair, self._order.rows_of_a_chunk(ATTACHED_ROWS)).chunks(self._after)
-        rows = self._order.rows_of_a_chunk(STREAMED_ROWS)
-        return Streamed(self._pair, rows, self._order.sample).chunks(self._after)
+        pair, sample = self._pair, self._order.sample
+        stride = partial(self._order.stride, pair.source.pace)
+        if pair.pushed_down:
+            return PushedDown(pair, stride(PUSHED_DOWN_ROWS), sample).chunks(self._after)
+        if sample is None and attachable(pair):
+            return Attached(pair, stride(ATTACHED_ROWS), stride(STREAMED_ROWS)).chunks(self._after)
+        return Streamed(pair, stride(STREAMED_ROWS), sample).chunks(self._after)
 
     def _judge(self) -> None:
         keys = list(dict.fromkeys(self._suspects))
@@ -156,13 +158,3 @@ def _bags(pair: TablePair, order: Order, room: int | None) -> tuple[TableResult,
         return result, True
     shown = result.findings[:room]
     return TableResult(result.source, result.target, result.rows, shown, result.undecided), False
-
-
-def _paced(chunks: Iterator[Chunk], share: float) -> Iterator[Chunk]:
-    """Rests after each chunk for as long as makes reading this share of the time."""
-    started = time.monotonic()
-    for chunk in chunks:
-        if share < 1:
-            time.sleep((time.monotonic() - started) * (1 - share) / share)
-        yield chunk
-        started = time.monotonic()

@@ -5,8 +5,8 @@ down. `Streamed` reads both sides in key order and compares them here; it serves
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from secrets import randbits
@@ -22,6 +22,9 @@ from dual_write.errors import SchemaError
 
 _T = TypeVar("_T")
 
+Stride = Callable[[], int]
+"""How many rows the next range shall have."""
+
 PUSHED_DOWN_ROWS = 100_000
 STREAMED_ROWS = 5_000
 
@@ -33,8 +36,10 @@ _LISTED_AT_ONCE = 10_000
 _PARTS = 1_024
 # and if most of those differ, into parts of about so many rows.
 _ROWS_OF_A_PART = 8
-# From so many parts on that differ, differences are taken to be scattered over the whole table.
+# From so many parts on that differ, differences are taken to be scattered over the whole table,
 _SCATTERED = 32
+# and a range has no more rows than a thousand parts tell apart. It grows while nothing differs.
+_SCATTERED_ROWS = _PARTS * _ROWS_OF_A_PART
 # A range with this many times the rows it should have is split by the side that has them.
 _OVERFULL = 4
 
@@ -54,10 +59,11 @@ class Chunk:
 class PushedDown:
     """Each range takes one short statement a side; a range that differs, one or two more."""
 
-    def __init__(self, pair: TablePair, rows: int = PUSHED_DOWN_ROWS, sample: Sample | None = None) -> None:
+    def __init__(self, pair: TablePair, rows: Stride, sample: Sample | None = None) -> None:
         self._pair = pair
-        self._rows = rows
+        self._stride = rows
         self._sample = sample
+        self._span = _SCATTERED_ROWS
         # A new seed for every check: should two different ranges ever collide, they will not do so again.
         self._seed = randbits(62)
         self._parts = 1  # into how many the next range is split from the start
@@ -67,6 +73,9 @@ class PushedDown:
         all_of = ranges(self._pair, self._pair.source_query, Range(after), self._rows)
         yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
 
+    def _rows(self) -> int:
+        return min(self._stride(), self._span)
+
     def _compare(self, within: Iterator[Range]) -> Iterator[Chunk]:
         asked = (Digests(self._pair, each, self._seed, self._parts) for each in within)
         for digests in ahead(asked):
@@ -75,17 +84,16 @@ class PushedDown:
                 yield Chunk(0, (), digests.within.to)
 
     def _judge(self, digests: "Digests") -> Iterator[Chunk]:
-        differing = digests.differing()
         source, target = digests.rows
-        if not differing:
-            self._parts = 1
-            yield Chunk(source, ())
-        elif target > _OVERFULL * self._rows:
-            pair = self._pair
-            split = ranges(pair, pair.target_query, digests.within, self._rows)
-            yield from self._compare(split)
-        else:
+        if max(source, target) > _OVERFULL * digests.within.rows:
+            query = self._pair.source_query if source > target else self._pair.target_query
+            yield from self._compare(ranges(self._pair, query, digests.within, self._rows))
+        elif differing := digests.differing():
             yield from self._located(digests, differing)
+        else:
+            self._parts = 1
+            self._span = min(2 * self._span, PUSHED_DOWN_ROWS)
+            yield Chunk(source, ())
 
     def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
         yield Chunk(digests.rows[0], ())
@@ -95,7 +103,10 @@ class PushedDown:
                 digests = Digests(self._pair, digests.within, self._seed, finer)
                 differing = digests.differing()
         # Where differences are scattered the next range will hardly be without: it starts with as many parts.
-        self._parts = digests.parts if len(differing) > _SCATTERED else 1
+        if len(differing) > _SCATTERED:
+            self._parts, self._span = digests.parts, _SCATTERED_ROWS
+        else:
+            self._parts = 1
         parts = iter(sorted(differing))
         rows_of_a_part = max(1, digests.rows_in(differing) // max(1, len(differing)))
         while some := list(islice(parts, max(1, _LISTED_AT_ONCE // rows_of_a_part))):
@@ -116,7 +127,8 @@ class Digests:
     def __init__(self, pair: TablePair, within: Range, seed: int, parts: int) -> None:
         self.within = within
         self.parts = parts
-        self._asked = pair.ask(lambda query: query.digests(within, seed, parts))
+        most = None if pair.source.pace.full else _OVERFULL * within.rows + 1
+        self._asked = pair.ask(lambda query: query.digests(within, seed, parts, most))
 
     def differing(self) -> Collection[int]:
         """The parts that are not alike."""
@@ -145,7 +157,7 @@ class Streamed:
     further behind ends.
     """
 
-    def __init__(self, pair: TablePair, rows: int = STREAMED_ROWS, sample: Sample | None = None) -> None:
+    def __init__(self, pair: TablePair, rows: Stride, sample: Sample | None = None) -> None:
         self._pair = pair
         self._rows = rows
         self._sample = sample
@@ -161,7 +173,7 @@ class Streamed:
         """A range, both sides being read ahead while the part before is compared."""
         pair = self._pair
         asked = (
-            (within, pair.ask(partial(_rows, within, self._rows + 1)))
+            (within, pair.ask(partial(_rows, within, within.rows + 1)))
             for within in ranges(pair, pair.source_query, all_of, self._rows)
         )
         for within, (source, target) in ahead(asked):
@@ -171,15 +183,15 @@ class Streamed:
         """The range of which these are the first rows; a side that has more is read on."""
         while True:
             source = self._pair.computed(source)
-            more = [rows for rows in (source, target) if len(rows) > self._rows]
+            more = [rows for rows in (source, target) if len(rows) > within.rows]
             end = min(self._pair.columns.key_of(rows[-1]) for rows in more) if more else within.to
             yield self._chunk(within.after, source, target, end if more else None)
             if not more:
                 if end is not None:
                     yield Chunk(0, (), end)
                 return
-            within = Range(end, within.to)
-            source, target = self._pair.read(partial(_rows, within, self._rows + 1))
+            within = replace(within, after=end)
+            source, target = self._pair.read(partial(_rows, within, within.rows + 1))
 
     def _chunk(self, after: Key | None, source: Rows, target: Rows, cut: Key | None) -> Chunk:
         """What these rows show, up to the key where they were cut."""
@@ -209,18 +221,19 @@ class Streamed:
         )
 
 
-def ranges(pair: TablePair, query: Query, within: Range, rows: int) -> Iterator[Range]:
+def ranges(pair: TablePair, query: Query, within: Range, stride: Stride) -> Iterator[Range]:
     """``within`` in ranges of so many rows of the side that ``query`` reads."""
     side = pair.source if query is pair.source_query else pair.target
-    after = within.after
+    after, rows = within.after, stride()
     following = side.ask(query.boundary(within, rows))
     while found := following.result():
-        boundary = pair.columns.key_from(found[0])
+        boundary, read = pair.columns.key_from(found[0]), rows
+        rows = stride()
         # Asked before the range's own digest, so that the next range is known when this one is done.
         following = side.ask(query.boundary(Range(boundary, within.to), rows))
-        yield Range(after, boundary)
+        yield Range(after, boundary, read)
         after = boundary
-    yield Range(after, within.to)
+    yield Range(after, within.to, rows)
 
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from dual_write.canonical import Kind
-from dual_write.digest import STREAMED_ROWS, Chunk, Streamed, ahead, ranges
+from dual_write.digest import Chunk, Streamed, Stride, ahead, ranges
 from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
@@ -19,10 +19,10 @@ _ATTACHED = "strangler_target"
 class Attached:
     """Each range takes one short statement; rows are read here only of a range that differs."""
 
-    def __init__(self, pair: TablePair, rows: int = ATTACHED_ROWS) -> None:
+    def __init__(self, pair: TablePair, rows: Stride, streamed: Stride) -> None:
         self._pair = pair
         self._rows = rows
-        self._streamed = Streamed(pair, min(rows, STREAMED_ROWS))
+        self._streamed = Streamed(pair, streamed)
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""

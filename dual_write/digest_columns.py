@@ -19,6 +19,7 @@ _BYTEWISE = ' COLLATE "C"'
 # A decimal of no more digits is the only one so short that its float stands for.
 _FLOAT_DIGITS = 15
 _BARE_UUID = 32
+_WIDTHS = {"timestamp": len("0001-01-01 00:00:00.000000"), "time": len("00:00:00.000000")}
 Row = Sequence[object]
 
 
@@ -159,14 +160,14 @@ def stored_expression(expression: str, kind: Kind, declared: Declared, stored: D
         case Kind.NUMERIC if declared.precision is not None and declared.precision <= _FLOAT_DIGITS:
             told = f"({expression})::float8"
         case Kind.TIMESTAMP if declared.name in _SENT:
-            # The session's time zone is UTC.
-            moment = f"({expression})::timestamp" if declared.kind is Kind.DATE else f"({expression})"
-            told = _text_of_moment(moment, "YYYY-MM-DD HH24:MI:SS.US")
+            told = _text_of_moment(_without_zone(expression, declared))
         case Kind.DATE if declared.name in _SENT:
-            told = _text_of_moment(f"({expression})", "YYYY-MM-DD")
+            told = f"({expression})::text"
         case Kind.TIME if declared.name in _SENT:
-            told = f"CASE WHEN ({expression}) < '24:00' THEN to_char({expression}, 'HH24:MI:SS.US') "
-            told += f"ELSE ({expression})::text END"
+            clock = f"({expression})"
+            told = (
+                f"CASE WHEN {clock} < '24:00' THEN {_with_microseconds(clock, 'time')} ELSE {clock}::text END"
+            )
         case Kind.UUID if declared.kind is Kind.UUID and stored.kind is Kind.BYTES:
             told = f"uuid_send({expression})"
         case Kind.UUID if declared.kind is Kind.UUID and stored.width == _BARE_UUID:
@@ -178,11 +179,25 @@ def stored_expression(expression: str, kind: Kind, declared: Declared, stored: D
     return told
 
 
-def _text_of_moment(moment: str, form: str) -> str:
-    # Infinities and years of other than four digits have a text of their own, which no form fits.
+def _without_zone(expression: str, declared: Declared) -> str:
+    if declared.name == "timestamp with time zone":
+        return f"(({expression}) AT TIME ZONE 'UTC')"
+    return f"({expression})::timestamp" if declared.kind is Kind.DATE else f"({expression})"
+
+
+def _text_of_moment(moment: str) -> str:
+    # Infinities and years of other than four digits have a text of their own, which is not filled up.
     return (
         f"CASE WHEN {moment} >= '0001-01-01' AND {moment} < '10000-01-01' "
-        f"THEN to_char({moment}, '{form}') ELSE {moment}::text END"
+        f"THEN {_with_microseconds(moment, 'timestamp')} ELSE {moment}::text END"
+    )
+
+
+def _with_microseconds(value: str, kind: str) -> str:
+    """PostgreSQL's text of a moment or time, with six digits of the second; to_char takes twice as long."""
+    return (
+        f"CASE WHEN {value} = {value}::{kind}(0) THEN {value}::text || '.000000' "
+        f"ELSE rpad({value}::text, {_WIDTHS[kind]}, '0') END"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from dual_write.canonical import Kind
 from dual_write.computing import computed
@@ -77,8 +78,8 @@ class TablePair:
         """The rows that both sides hold under these keys now, None where there is none."""
         found: dict[Key, tuple[Row | None, Row | None]] = {}
         together = min(self.source_query.lookup, self.target_query.lookup)
-        for start in range(0, len(keys), together):
-            some = keys[start : start + together]
+        left = iter(keys)
+        while some := list(islice(left, self.source.pace.rows(together))):
             source, target = self.read(partial(_by_key, some))
             ours = {self.columns.key_of(row): row for row in self.computed(source)}
             theirs = {self.columns.key_of(row): row for row in target}

@@ -15,10 +15,14 @@ _KEYS_IN_LIST = 200
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The keys greater than ``after`` up to and including ``to``; None is open."""
+    """The keys greater than ``after`` up to and including ``to``; None is open.
+
+    ``rows`` is how many one of the sides has at most, or had when it was asked.
+    """
 
     after: Key | None = None
     to: Key | None = None
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +114,20 @@ class Query:
             tuple(value for values in stored for value in values),
         )
 
-    def digests(self, within: Range, seed: int, parts: int) -> Statement:
+    def digests(self, within: Range, seed: int, parts: int, most: int | None = None) -> Statement:
         """One number for all rows of each part of the range: part, count, digest.
 
-        A row's part is a hash of its key; ``parts`` is a power of two.
+        A row's part is a hash of its key; ``parts`` is a power of two. With ``most`` no more rows are read: a
+        side may have many where the other has few. Servers do not share such a statement among processes.
         """
         where, values = self.where(within)
         part = "0" if parts == 1 else self._part(seed, parts)
         grouped = "" if parts == 1 else " GROUP BY 1"
         columns = f"{part}, count(*), bit_xor({self._row_hash(seed)})"
-        return f"SELECT {columns} FROM {self.table}{where}{grouped}", values
+        rows = f"{self.table}{where}"
+        if most is not None:
+            rows = f"(SELECT * FROM {rows} LIMIT {most}) AS limited"
+        return f"SELECT {columns} FROM {rows}{grouped}", values
 
     def row_hashes(self, within: Range, seed: int, parts: int, chosen: Sequence[int]) -> Statement:
         """The key's columns and the hash of each row in the chosen parts."""

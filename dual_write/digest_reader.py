@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from dual_write.check_pace import STATEMENT_SECONDS, Pace
 from dual_write.database import redacted, unreachable
 from dual_write.digest_query import Statement
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
@@ -17,7 +18,6 @@ from dual_write.names import quote, table_in, table_name
 
 Rows = list[tuple[Any, ...]]
 
-STATEMENT_SECONDS = 60
 # Text that leaves a session must not depend on the session; a check must neither write nor linger.
 _POSTGRESQL_SESSION = (
     "SET default_transaction_read_only = on",
@@ -28,6 +28,10 @@ _POSTGRESQL_SESSION = (
     "SET extra_float_digits = 1",
     "SET jit = off",
 )
+# Below full speed a statement takes one core of the server, and not several.
+_ALONE = "SET max_parallel_workers_per_gather = 0"
+# So many rows are taken from PostgreSQL at once, so that it sends the next ones meanwhile.
+_TAKEN_AT_ONCE = 500
 _HASHES_SINCE = 140000  # the server version with bit_xor and hash_record_extended
 _CATALOG = (
     "SELECT oid::bigint, format_type(oid, NULL), typtype = 'e' "
@@ -51,9 +55,12 @@ class SideReader:
     Each statement is its own transaction, so no snapshot is held between two of them.
     """
 
-    def __init__(self, engine: sa.Engine, role: str, seconds: int = STATEMENT_SECONDS) -> None:
-        """``seconds`` is how long PostgreSQL may take for one statement."""
+    def __init__(
+        self, engine: sa.Engine, role: str, pace: Pace | None = None, seconds: int = STATEMENT_SECONDS
+    ) -> None:
+        """``pace`` is kept by what is asked; PostgreSQL may take ``seconds`` for one statement."""
         self.role = role
+        self.pace = pace or Pace()
         self._seconds = seconds
         self.postgresql = engine.dialect.name == "postgresql"
         self._engine = engine
@@ -71,11 +78,14 @@ class SideReader:
         self._thread.shutdown()
 
     def ask(self, statement: Statement, *, binary: bool = False) -> Future[Rows]:
-        """``binary`` is faster where PostgreSQL answers with types that its driver knows."""
-        return self._thread.submit(self._run, lambda cursor: cursor.fetchall(), statement, binary)
+        """Read rows, at the check's pace. ``binary`` is faster where PostgreSQL answers with types that its
+        driver knows.
+        """
+        return self._thread.submit(self.pace.run, partial(self._run, _rows, statement, binary))
 
     def read(self, statement: Statement) -> Rows:
-        return self.ask(statement).result()
+        """Read what is short, such as the catalog, at once."""
+        return self._thread.submit(self._run, _rows, statement).result()
 
     @property
     def file(self) -> str | None:
@@ -157,6 +167,8 @@ class SideReader:
             driver = self._driver()
             cursor = driver.cursor(binary=True) if binary and self.postgresql else driver.cursor()
             try:
+                if binary and self._streams:
+                    return list(cursor.stream(sql, values, binary=True, size=_TAKEN_AT_ONCE))
                 # The values are passed even when there are none: only then is %% read as %.
                 cursor.execute(sql, values)
                 return fetch(cursor)
@@ -195,6 +207,11 @@ class SideReader:
 
     # --- in the thread
 
+    @property
+    def _streams(self) -> bool:
+        """Whether the driver's library can take rows while the server sends more."""
+        return self.postgresql and self._engine.dialect.loaded_dbapi.capabilities.has_stream_chunked()
+
     def _driver(self) -> Any:
         if self._connection is None:
             self._connection = self._open()
@@ -215,6 +232,8 @@ class SideReader:
             for setting in _POSTGRESQL_SESSION:
                 driver.execute(setting)
             driver.execute(f"SET statement_timeout = '{self._seconds}s'")
+            if not self.pace.full:
+                driver.execute(_ALONE)
         else:
             driver.isolation_level = None
             driver.execute("PRAGMA query_only = ON")
@@ -235,3 +254,7 @@ class SideReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _rows(cursor: Any) -> Rows:
+    return cursor.fetchall()  # type: ignore[no-any-return]  # the driver's own

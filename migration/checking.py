@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dual_write.check import Manners, Progress, run_check
+from dual_write.check import POLITE, Manners, Progress, run_check
 from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
 from dual_write.check_sample import Sample
@@ -85,7 +85,7 @@ def check_phase(
     progress: Progress | None = None,
     table: str | None = None,
     limit: int | None = None,
-    manners: Manners = Manners(),  # noqa: B008 - it is frozen
+    manners: Manners = POLITE,
     fresh: bool = False,
     since: bool = False,
     sample: Sample | None = None,
@@ -170,7 +170,7 @@ def check_databases(
     ignore: Sequence[str] = (),
     progress: Progress | None = None,
     limit: int | None = None,
-    manners: Manners = Manners(),  # noqa: B008 - it is frozen
+    manners: Manners = POLITE,
 ) -> CheckResult:
     """Compare a table of two databases, given by URL, without a plan; see `flow_between` for which columns.
 

@@ -27,7 +27,9 @@ class Invariant(Section):
 
 
 class Check(Section):
-    """Checks that the relay makes by itself; seconds, and the percentage of the time for which it reads."""
+    """Checks that the relay makes by itself; seconds. ``share`` is the percentage of the time for which every
+    check reads, unless it is told otherwise.
+    """
 
     every: Seconds | None = None
     whole_every: Seconds = 86400.0

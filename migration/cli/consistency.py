@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dual_write.check import Manners
+from dual_write.check import POLITE, Manners
 from dual_write.check_result import CheckResult, TableResult, shown_key
 from dual_write.check_sample import Sample
 from flags.side import Side
@@ -55,8 +55,14 @@ def check(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
     share: Annotated[
-        int, typer.Option(min=1, max=100, help="Read for no more than this percentage of the time.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Read for no more than this percentage of the time; 100 is full speed, both sides at once.",
+            show_default="the plan's, or 25",
+        ),
+    ] = None,
     timeout: Annotated[
         int, typer.Option(min=1, help="Seconds that one statement may take (PostgreSQL).")
     ] = 60,
@@ -104,7 +110,6 @@ def check(
     json: Json = False,
 ) -> None:
     """Compare both sides while they are written to. Exit 1 when they differ."""
-    manners = Manners(share / 100, timeout)
     if phase is not None and _typed(context, "source"):
         raise typer.BadParameter("A phase names its databases in the plan; give it or --source.")
     sampled = sample is not None
@@ -125,7 +130,8 @@ def check(
     )
     if phase is not None and watch:
         with opened(plan) as wiring:
-            clean = watch_phase(wiring, phase, Habit(every, whole_every, manners), json=json)
+            habit = Habit(every, whole_every, _manners(share, timeout, wiring, phase))
+            clean = watch_phase(wiring, phase, habit, json=json)
         raise typer.Exit(OK if clean else FINDING)
     if phase is None:
         if source is None or target is None or table is None:
@@ -139,12 +145,13 @@ def check(
                 ignore=ignore or (),
                 progress=shown.show,
                 limit=limit,
-                manners=manners,
+                manners=_manners(share, timeout),
             )
         _keep([("target", result)], table, export, html)
         _tell(table, [("target", result)], result.to_json, export, json)
         raise typer.Exit(OK if result.clean else FINDING)
     with opened(plan) as wiring:
+        manners = _manners(share, timeout, wiring, phase)
         if keep is not None:
             _keep_side(wiring, phase, keep, json=json)
         with bars(json) as shown:
@@ -175,6 +182,15 @@ def check(
         show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
+
+
+def _manners(
+    share: int | None, seconds: int, wiring: Wiring | None = None, phase: str | None = None
+) -> Manners:
+    """As typed; else as the plan has it, if there is one."""
+    if share is None and wiring and phase:
+        share = wiring.plan.phase(phase).check.share
+    return Manners(POLITE.share if share is None else share / 100, seconds)
 
 
 def _refuse(*rules: tuple[bool, str]) -> None:

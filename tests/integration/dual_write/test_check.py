@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_write.check import Recheck, run_check
+from dual_write.check import FULL_SPEED, POLITE, Manners, Recheck, run_check
 from dual_write.check_result import FindingKind
 from dual_write.database import open_engine
+from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed, SchemaError, UnreachableError
 from dual_write.mapping import Column, TableFlow
 from tests.integration.dual_write.sides import (
@@ -47,7 +48,8 @@ def test_exactly_the_planted_differences_are_found(engines, key):
         refill(source, made, held)
         refill(target, made, other)
         chunk_rows = data.draw(st.sampled_from([1, 2, 5, 100]))
-        result = run_check(source, target, [flow(made)], chunk_rows=chunk_rows)
+        manners = data.draw(st.sampled_from([FULL_SPEED, Manners(share=0.9)]))
+        result = run_check(source, target, [flow(made)], chunk_rows=chunk_rows, manners=manners)
         found = {each.key: (each.kind.value, each.columns) for each in result.findings}
         assert len(found) == len(result.findings)
         assert sorted(found.values()) == sorted(expected.values())
@@ -153,22 +155,50 @@ def test_the_limit_stops_the_check_and_is_told(pair):
     assert "stopped at the limit" in result.covers
 
 
-def test_far_more_rows_on_one_side_are_all_found(pair):
+@pytest.mark.parametrize("manners", [FULL_SPEED, POLITE], ids=["full speed", "polite"])
+def test_far_more_rows_on_one_side_are_all_found(pair, manners):
     source, target, made = pair
     rows = [{"id": number, "name": "extra"} for number in range(100, 1100)]
     with target.begin() as connection:
         connection.execute(made.insert(), rows)
-    result = run_check(source, target, [flow(made)], chunk_rows=10)
+    result = run_check(source, target, [flow(made)], chunk_rows=10, manners=manners)
     assert sorted(each.key for each in result.findings) == [(number,) for number in range(100, 1100)]
     assert {each.kind for each in result.findings} == {FindingKind.EXTRA}
-    result = run_check(target, source, [flow(made)], chunk_rows=10)
+    result = run_check(target, source, [flow(made)], chunk_rows=10, manners=manners)
     assert len(result.findings) == 1000
     assert {each.kind for each in result.findings} == {FindingKind.MISSING}
 
 
+def test_no_statement_of_a_polite_check_reads_much_of_a_table_that_only_one_side_has(
+    postgresql_database, monkeypatch
+):
+    read: list[int] = []
+    rows = 50_000
+    asked = SideReader.ask
+
+    def watched(self, statement, **how):
+        answer = asked(self, statement, **how)
+        if "bit_xor" in statement[0]:
+            read.extend(count for _, count, _ in answer.result())
+        return answer
+
+    monkeypatch.setattr(SideReader, "ask", watched)
+    engines = [open_engine(postgresql_database()) for _ in range(2)]
+    for engine in engines:
+        write(engine, "CREATE TABLE item (id integer PRIMARY KEY)")
+    source, target = engines
+    write(target, f"INSERT INTO item SELECT generate_series(1, {rows})")
+    compared = [TableFlow("item", "item", ("id",), ("id",), (Column("id", "id", "id"),))]
+    assert len(run_check(source, target, compared, manners=Manners(0.8)).findings) == rows
+    assert max(read) < rows
+    assert run_check(target, target, compared, manners=Manners(0.8)).clean
+    for engine in engines:
+        engine.dispose()
+
+
 @pytest.mark.parametrize("key", ["integer", "text", "composite"])
-@pytest.mark.parametrize("chunk_rows", [4000, 100_000])
-def test_scattered_differences_of_large_tables_are_all_found(postgresql_database, key, chunk_rows):
+@pytest.mark.parametrize(("chunk_rows", "share"), [(4000, 1.0), (None, 1.0), (None, 0.8)])
+def test_scattered_differences_of_large_tables_are_all_found(postgresql_database, key, chunk_rows, share):
     columns = {"integer": "id", "text": "id::text AS id", "composite": "'t' || mod(id, 3) AS tenant, id"}[key]
     names = ("tenant", "id") if key == "composite" else ("id",)
     engines = [open_engine(postgresql_database()) for _ in range(2)]
@@ -180,9 +210,8 @@ def test_scattered_differences_of_large_tables_are_all_found(postgresql_database
     write(target, "DELETE FROM item WHERE mod(id::int, 20) = 2")
     write(source, "DELETE FROM item WHERE mod(id::int, 20) = 3")
     mapped = (*(Column(name, name, name) for name in names), Column("v", "v", "v"))
-    result = run_check(
-        source, target, [TableFlow("item", "item", names, names, mapped)], chunk_rows=chunk_rows
-    )
+    compared = [TableFlow("item", "item", names, names, mapped)]
+    result = run_check(source, target, compared, chunk_rows=chunk_rows, manners=Manners(share))
     found = {(int(each.key[-1]) % 20, each.kind.value) for each in result.findings}
     assert found == {(1, "different"), (2, "missing"), (3, "extra")}
     assert len({each.key for each in result.findings}) == len(result.findings) == 1800

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.check_result import CheckResult
 from dual_write.database import open_engine
 from dual_write.errors import SchemaError
@@ -32,7 +32,7 @@ def file(path: Path, table: str, rows: Stored, *settings: str) -> Path:
 def checked(source: Path, target: Path, *flows: TableFlow, chunk_rows: int = 3) -> CheckResult:
     ours, theirs = open_engine(f"sqlite:///{source}"), open_engine(f"sqlite:///{target}")
     try:
-        return run_check(ours, theirs, flows, chunk_rows=chunk_rows)
+        return run_check(ours, theirs, flows, chunk_rows=chunk_rows, manners=FULL_SPEED)
     finally:
         ours.dispose()
         theirs.dispose()

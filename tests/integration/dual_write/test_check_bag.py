@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.check_flow import flow_between
 from dual_write.errors import CheckFailed
 from tests.integration.dual_write.sides import PAIRS, TYPES, VALUES, database, relaxed
@@ -46,7 +46,7 @@ def fill(engine, table, rows):
 
 
 def check(engines, **order):
-    return run_check(*engines, [flow_between(*engines, "event")], **order)
+    return run_check(*engines, [flow_between(*engines, "event")], manners=FULL_SPEED, **order)
 
 
 def test_exactly_what_one_side_has_more_often_is_found(engines, bag):

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.errors import LockedError
 from dual_write.repair import apply_repair, plan_repair
 from flags.side import Side
@@ -91,7 +91,9 @@ def live(pair: Pair):
 
 
 def check(pair: Pair, settle):
-    return run_check(pair.monolith.engine, pair.service.engine, [FLOW], settle=settle, chunk_rows=60)
+    return run_check(
+        pair.monolith.engine, pair.service.engine, [FLOW], settle=settle, chunk_rows=60, manners=FULL_SPEED
+    )
 
 
 def test_no_finding_is_false_and_no_corruption_is_missed(live):

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from dual_write.check import run_check
+from dual_write.check import FULL_SPEED, POLITE, run_check
 from dual_write.errors import LockedError
 from flags.side import Side
 from tests.integration.dual_write.conftest import Pair, mapped
@@ -85,6 +85,7 @@ def test_fifty_checks_under_load_find_all_damage_and_nothing_else(loaded):
             settle=lambda: replication.settle(Side.SERVICE, 60.0),
             progress=harm,
             chunk_rows=2_000,
+            manners=FULL_SPEED if number % 2 else POLITE,
             changes=replication.changes(Side.SERVICE),
         )
         assert [finding.key for finding in result.findings] == wrong, f"run {number}"

@@ -81,7 +81,7 @@ def check_and_die(directory: Path, rows: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     # Much rest makes it keep where it stands in between.
-    check_phase(wired(directory), "orders", progress=progress, manners=Manners(share=0.02))
+    check_phase(wired(directory), "orders", progress=progress, manners=Manners(share=0.1))
 
 
 def killed_at(directory: Path, rows: int) -> None:

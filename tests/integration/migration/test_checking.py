@@ -146,13 +146,6 @@ def test_a_statement_that_takes_too_long_is_no_verdict(postgresql_database: Call
     engine.dispose()
 
 
-def test_a_check_may_read_for_part_of_the_time(run: Run, tmp_path: Path) -> None:
-    result = check_databases(
-        url(tmp_path, "source"), url(tmp_path, "target"), "items", manners=Manners(share=0.5)
-    )
-    assert result.clean
-
-
 def test_addresses_in_the_environment_do_not_stand_in_a_phases_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
