@@ -168,8 +168,9 @@ def _covers(
     since: Mark | None,
     sample: Sample | None,
 ) -> str:
+    tolerated = _tolerated(results)
     if since is not None:
-        return f"what changed since {since}, and no other row; {covered}"
+        return f"what changed since {since}, and no other row; {covered}{tolerated}"
     rows = sum(result.rows for result in results)
     text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on; "
     if covered is not None:
@@ -178,6 +179,13 @@ def _covers(
         text += "rows that changed meanwhile were judged once replication had passed them"
     else:
         text += "vouches only if nothing wrote meanwhile"
+    text += tolerated
     if sample is not None:
         text = f"{sample}: {text}"
     return text if complete else text + "; stopped at the limit of findings, the rest was not compared"
+
+
+def _tolerated(results: Sequence[TableResult]) -> str:
+    """In words, with the column of each; nothing where no value made use of a tolerance."""
+    told = [f"{each.target}.{name} {count}" for each in results for name, count in each.tolerated.items()]
+    return f"; values that differ by no more than the plan tolerates: {', '.join(told)}" if told else ""

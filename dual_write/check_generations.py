@@ -1,5 +1,6 @@
 """Generations: keys that changed after the check had passed them, compared until none is left."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -121,6 +122,7 @@ class _Table:
         self._judged: set[Key] = set()
         self._fresh: dict[Key, Finding] = {}
         self.undecided = list(result.undecided)
+        self._tolerated = Counter(result.tolerated)
 
     def judge(self, keys: Sequence[Key], verdict: Verdict) -> None:
         """What was found under a key before counts no more."""
@@ -128,6 +130,7 @@ class _Table:
             self._fresh.pop(key, None)
         self._fresh |= {finding.key: finding for finding in verdict.findings}
         self._judged |= {*keys}
+        self._tolerated += verdict.tolerated
         self.undecided = [key for key in self.undecided if key not in self._judged] + list(verdict.undecided)
 
     def result(self) -> TableResult:
@@ -139,4 +142,5 @@ class _Table:
             rows=self.rows or len(self._judged),
             findings=Spool(chain(kept, self._fresh.values())),
             undecided=tuple(self.undecided),
+            tolerated=self._tolerated,
         )

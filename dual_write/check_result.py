@@ -1,7 +1,7 @@
 """What a check found, and how much it vouches for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -61,6 +61,8 @@ class TableResult:
     """One pair of tables. ``rows`` were compared, counted at the source.
 
     ``undecided`` are keys that differed at every look but never held still: no finding, and not clean either.
+    ``tolerated``: by column, how many values differ by no more than the plan says; a row that changed during
+    the check may count again.
     """
 
     source: str
@@ -68,6 +70,7 @@ class TableResult:
     rows: int
     findings: Sequence[Finding]
     undecided: tuple[Key, ...]
+    tolerated: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self, most: int | None = None) -> dict[str, object]:
         """With at most so many of the findings."""
@@ -77,6 +80,7 @@ class TableResult:
             "rows": self.rows,
             "findings": [finding.to_json() for finding in islice(self.findings, most)],
             "undecided": [shown_key(key) for key in self.undecided],
+            "tolerated": dict(self.tolerated),
         }
 
 

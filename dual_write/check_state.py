@@ -2,8 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ class TableState:
     rows: int = 0
     suspects: tuple[Key, ...] = ()
     done: bool = False
+    tolerated: Mapping[str, int] = field(default_factory=dict)
 
 
 class Memory(ABC):
@@ -58,6 +59,7 @@ def to_text(state: TableState) -> str:
             "rows": state.rows,
             "suspects": _keys(state.suspects),
             "done": state.done,
+            "tolerated": dict(state.tolerated),
         }
     )
 
@@ -71,6 +73,7 @@ def from_text(text: str) -> TableState:
         said["rows"],
         tuple(map(_key, said["suspects"])),
         said["done"],
+        said.get("tolerated", {}),
     )
 
 

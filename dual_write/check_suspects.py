@@ -1,8 +1,9 @@
 """From suspect to finding: a difference counts only when both sides held still around it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from dual_write.check_result import Finding, FindingKind, difference
@@ -27,10 +28,15 @@ Looked = Mapping[Key, tuple[Row | None, Row | None]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of suspects; those that are equal by now are in neither."""
+    """What became of suspects; those that are equal by now are in none.
+
+    ``tolerated``: by column, how many values differ by no more than the plan tolerates, in rows that have no
+    other difference.
+    """
 
     findings: tuple[Finding, ...]
     undecided: tuple[Key, ...]
+    tolerated: Counter[str] = field(default_factory=Counter)
 
 
 def confirm(pair: TablePair, suspects: Sequence[Key], settle: Settle | None, *, reveal: bool) -> Verdict:
@@ -40,13 +46,16 @@ def confirm(pair: TablePair, suspects: Sequence[Key], settle: Settle | None, *, 
     Raises CheckFailed when replication did not catch up.
     """
     needed = _STILL_LOOKS if settle else 1
-    looks = {key: (state, 0) for key, state in _states(pair, pair.rows(suspects)).items()}
+    rows = pair.rows(suspects)
+    tolerated = _tolerated(pair, rows)
+    looks = {key: (state, 0) for key, state in _states(pair, rows).items()}
     findings: list[Finding] = []
     for attempt in range(_LOOKS):
         if not looks:
             break
         _wait(attempt, settle, len(looks), pair.flow.target)
         rows = pair.rows(list(looks))
+        tolerated += _tolerated(pair, rows)
         states = _states(pair, rows)
         still = {
             key: (states[key], looks[key][1] + 1 if states[key] == looks[key][0] else 0)
@@ -57,7 +66,7 @@ def confirm(pair: TablePair, suspects: Sequence[Key], settle: Settle | None, *, 
             _finding(pair, key, rows, reveal) for key, (_, count) in still.items() if count >= needed
         ]
         looks = {key: seen for key, seen in still.items() if seen[1] < needed}
-    return Verdict(tuple(findings), tuple(looks))
+    return Verdict(tuple(findings), tuple(looks), tolerated)
 
 
 def _wait(attempt: int, settle: Settle | None, waiting: int, table: str) -> None:
@@ -71,7 +80,7 @@ def _wait(attempt: int, settle: Settle | None, waiting: int, table: str) -> None
 
 
 def _states(pair: TablePair, rows: Looked) -> dict[Key, State]:
-    """The states of those that differ. Values are told apart by their text, since a NaN equals nothing."""
+    """The states of those that differ beyond tolerance, told apart by text, since a NaN equals nothing."""
     return {
         key: blake2b(repr(both).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         for key, both in rows.items()
@@ -82,7 +91,19 @@ def _states(pair: TablePair, rows: Looked) -> dict[Key, State]:
 def _differ(pair: TablePair, source: Row | None, target: Row | None) -> bool:
     if source is None or target is None:
         return source is not target
-    return bool(pair.columns.differing(source, target))
+    return bool(pair.columns.intolerable(source, target))
+
+
+def _tolerated(pair: TablePair, rows: Looked) -> Counter[str]:
+    columns = pair.columns
+    if all(column.tolerance is None for column in columns.columns):
+        return Counter()
+    return Counter(
+        columns.columns[at].name
+        for source, target in rows.values()
+        if source is not None and target is not None and not columns.intolerable(source, target)
+        for at in columns.differing(source, target)
+    )
 
 
 def _finding(pair: TablePair, key: Key, rows: Looked, reveal: bool) -> Finding:
@@ -97,6 +118,6 @@ def _finding(pair: TablePair, key: Key, rows: Looked, reveal: bool) -> Finding:
         key,
         tuple(
             difference(columns.columns[at], source[at], target[at], reveal=reveal)
-            for at in columns.differing(source, target)
+            for at in columns.intolerable(source, target)
         ),
     )

@@ -1,6 +1,7 @@
 """One table's walk: chunk after chunk, suspects judged on the way, and what it has come to kept."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +62,7 @@ class Walk:
         self._done = state.done
         self._findings: Spool[Finding] = Spool()
         self._undecided: list[Key] = []
+        self._tolerated = Counter(state.tolerated)
         self._kept = time.monotonic()
 
     def run(self) -> tuple[TableResult, bool]:
@@ -103,6 +105,7 @@ class Walk:
             verdict = confirm(self._pair, some, self._order.settle, reveal=self._order.reveal)
             self._findings.extend(verdict.findings)
             self._undecided.extend(verdict.undecided)
+            self._tolerated += verdict.tolerated
         self._suspects.clear()
 
     def _keep(self, *, done: bool = False) -> None:
@@ -116,6 +119,7 @@ class Walk:
             self._rows,
             (*(finding.key for finding in self._findings), *self._undecided, *self._suspects),
             done,
+            self._tolerated,
         )
         self._order.memory.keep(self._pair.flow, state)
         self._kept = time.monotonic()
@@ -123,7 +127,9 @@ class Walk:
     def _result(self) -> TableResult:
         flow = self._pair.flow
         findings = self._findings if self._room is None else self._findings[: self._room]
-        return TableResult(flow.source, flow.target, self._rows, findings, tuple(self._undecided))
+        return TableResult(
+            flow.source, flow.target, self._rows, findings, tuple(self._undecided), self._tolerated
+        )
 
 
 def compare(

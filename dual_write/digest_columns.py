@@ -7,6 +7,7 @@ from operator import itemgetter
 from dual_write.canonical import Kind, Value, encode, normal
 from dual_write.digest_keys import Key
 from dual_write.digest_types import COMPUTED, Declared
+from dual_write.tolerance import Tolerance
 
 _SENT = {
     "timestamp without time zone": "timestamp_send",
@@ -32,6 +33,7 @@ class ComparedColumn:
     source: Declared
     target: Declared
     across: bool  # between PostgreSQL and SQLite
+    tolerance: Tolerance | None = None
 
     @property
     def hashable(self) -> bool:
@@ -75,6 +77,12 @@ class ComparedColumn:
             return True
         return encode(ours) == encode(theirs)
 
+    def tolerates(self, source: object, target: object) -> bool:
+        """Whether two values that differ lie near enough for the plan."""
+        return self.tolerance is not None and self.tolerance.covers(
+            self.source_value(source), self.target_value(target)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedColumns:
@@ -116,6 +124,14 @@ class ComparedColumns:
         """The positions of the columns that differ."""
         pairs = zip(self.columns, source, target, strict=True)
         return tuple(at for at, (column, ours, theirs) in enumerate(pairs) if not column.same(ours, theirs))
+
+    def intolerable(self, source: Row, target: Row) -> tuple[int, ...]:
+        """The positions of those that differ by more than the plan tolerates."""
+        return tuple(
+            at
+            for at in self.differing(source, target)
+            if not self.columns[at].tolerates(source[at], target[at])
+        )
 
 
 def _exactly(at: int, source: Sequence[Row], target: Sequence[Row]) -> bool:

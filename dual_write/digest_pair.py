@@ -26,6 +26,7 @@ from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import Column, Part, TableFlow
 from dual_write.names import quote
 from dual_write.relation import source_relation, target_relation
+from dual_write.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +226,24 @@ def _compared(flow: TableFlow, source: SideReader, target: SideReader) -> tuple[
         wanted = _column(theirs, column.target, target.role, flow.target)
         kind = meeting_kind(found[column.target], wanted, f"{flow.target}.{column.target}")
         across = source.postgresql != target.postgresql
-        return ComparedColumn(column.target, kind, found[column.target], wanted, across)
+        return ComparedColumn(
+            column.target, kind, found[column.target], wanted, across, _tolerance(flow, column.target, kind)
+        )
 
     return tuple(map(compared, flow.columns))
+
+
+def _tolerance(flow: TableFlow, name: str, kind: Kind) -> Tolerance | None:
+    amount = dict(flow.tolerance).get(name)
+    if amount is None:
+        return None
+    tolerance = Tolerance.of(amount)
+    if not tolerance.fits(kind):
+        raise SchemaError(
+            f"column {flow.target}.{name} is compared as {kind}, of which a tolerance of {amount!r} says "
+            "nothing; write 0.01 or '1%' for numbers, and '2s' for times"
+        )
+    return tolerance
 
 
 def _declared(part: Part, source: SideReader) -> dict[str, Declared]:

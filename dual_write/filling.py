@@ -32,6 +32,7 @@ class TableSpec:
     optional: bool = False
     follow: bool = False
     triggers: str = "suppress"
+    tolerance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,12 @@ def _gathered(group: Sequence[TableMapping], to: Side) -> TableFlow:
     """The rows of several tables as one: those with conditions hold different rows, the others columns."""
     members = [mapping.towards(to) for mapping in group]
     parts = tuple(Part(each.source, each.source, each.source_key, each.columns) for each in members)
+    said = {name: amount for each in members for name, amount in each.tolerance}
+    first = replace(members[0], tolerance=tuple(said.items()))
     if not group[0].where:
-        return _over(members[0], parts)
+        return _over(first, parts)
     owned = " OR ".join(f"({mapping.where})" for mapping in group)
-    return _over(members[0], parts, union=True, owned=owned)
+    return _over(first, parts, union=True, owned=owned)
 
 
 def _over(flow: TableFlow, parts: tuple[Part, ...], *, union: bool = False, owned: str = "") -> TableFlow:

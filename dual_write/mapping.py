@@ -46,7 +46,8 @@ class TableFlow:
     Without ``parts`` the source is the table ``source``. With them it is a relation made of them (see
     ``relation``), which has the target's column names: the rows of the first part with what the others hold
     under the same key, or with ``union`` the rows of all. ``owned`` is a condition over the target's rows:
-    the others are none of this flow's business.
+    the others are none of this flow's business. ``tolerance`` says of target
+    columns how far apart a check lets their values be.
     """
 
     source: str
@@ -58,6 +59,7 @@ class TableFlow:
     parts: tuple[Part, ...] = ()
     union: bool = False
     owned: str = ""
+    tolerance: tuple[tuple[str, str], ...] = ()
 
     @property
     def lanes(self) -> dict[str, str]:
@@ -102,7 +104,8 @@ class TableMapping:
     ``forward`` fills the service's columns from the monolith's; ``backward`` the other way, or None where
     the mapping cannot run backwards. A ``follow`` table stays the monolith's: it is replicated to the
     service in every stage, never back, and never guarded. ``where`` says which rows this mapping is about: of
-    the table that it shares with other mappings, or of the monolith's where it shares none.
+    the table that it shares with other mappings, or of the monolith's where it shares none. ``tolerance``:
+    how far apart a check lets the values of a column be, named by either side's name.
     """
 
     monolith: str
@@ -114,6 +117,7 @@ class TableMapping:
     follow: bool = False
     suppress_triggers: bool = True
     where: str = ""
+    tolerance: tuple[tuple[str, str], ...] = ()
 
     def table(self, side: Side) -> str:
         return self.monolith if side is Side.MONOLITH else self.service
@@ -134,6 +138,7 @@ class TableMapping:
                 self.service_key,
                 self.forward,
                 self.suppress_triggers,
+                tolerance=self._tolerance(self.forward),
             )
         if self.follow:
             raise MappingError(
@@ -152,7 +157,16 @@ class TableMapping:
             self.monolith_key,
             self.backward,
             self.suppress_triggers,
+            tolerance=self._tolerance(self.backward),
         )
+
+    def _tolerance(self, columns: tuple[Column, ...]) -> tuple[tuple[str, str], ...]:
+        """By target column: what is said of it, or of the column that it is the same as."""
+        said = dict(self.tolerance)
+        amounts = (
+            (column.target, said.get(column.target) or said.get(column.source or "")) for column in columns
+        )
+        return tuple((name, amount) for name, amount in amounts if amount is not None)
 
 
 def quote(name: str) -> str:

@@ -16,6 +16,7 @@ from dual_write.mapping import Column, TableMapping
 from dual_write.names import located
 from dual_write.sharing import faults, groups
 from dual_write.stream import streams
+from dual_write.tolerance import Tolerance
 from flags.side import Side
 
 __all__ = ["TableSpec", "resolve"]
@@ -80,6 +81,7 @@ def _prove(mappings: Sequence[TableMapping], monolith_engine: sa.Engine, service
 def _entry(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> _Entry:
     source = _table(monolith, spec.monolith, "monolith")
     target = _table(service, spec.service, "service")
+    _require_tolerable(spec, source, target)
     for names, table, where in (
         (spec.drop, source, "drop"),
         (spec.reverse, source, "reverse"),
@@ -98,6 +100,18 @@ def _entry(spec: TableSpec, monolith: sa.Inspector, service: sa.Inspector) -> _E
     service_key = {source_name: name for name, source_name in own.items()}
     back = {} if spec.follow else filling.backward(spec, source, target, there, service.dialect.name)
     return _Entry(spec, source, target, tuple((name, service_key[name]) for name in source.key), there, back)
+
+
+def _require_tolerable(spec: TableSpec, source: Table, target: Table) -> None:
+    for name, amount in spec.tolerance.items():
+        if name not in source.columns:
+            filling.known(name, target, "tolerance")
+        if name in {*target.key, *source.key}:
+            raise SchemaError(
+                f"table {target.name!r}: {name!r} tells rows apart, and has to do so exactly. "
+                "Take it out of `tolerance`."
+            )
+        Tolerance.of(amount)
 
 
 def _mappings(entries: Sequence[_Entry], side: Side | None) -> list[TableMapping]:
@@ -134,6 +148,7 @@ def _mapping(
         entry.spec.follow,
         entry.spec.triggers == "suppress",
         where,
+        tuple(entry.spec.tolerance.items()),
     )
 
 

@@ -4,7 +4,19 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from dual_write.errors import SchemaError
+from dual_write.tolerance import Tolerance
 from migration.plan_base import Name, Seconds, Section
+
+
+def amount(text: str) -> str:
+    """A tolerance, as it was written."""
+    try:
+        Tolerance.of(text)
+    except SchemaError as error:
+        raise ValueError(str(error)) from error
+    return text
+
 
 Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
 

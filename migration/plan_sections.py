@@ -12,7 +12,7 @@ from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
-from migration.plan_check import Check, Invariant
+from migration.plan_check import Check, Invariant, amount
 from migration.plan_columns import ColumnRule, ReverseRule
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
@@ -148,11 +148,15 @@ class Route(Section):
         return f"{self.method} {self.path}"
 
 
+Amount = Annotated[str, BeforeValidator(_amount), AfterValidator(amount)]
+
+
 class Table(Section):
     """One table that moves, or with ``follow`` is only copied; columns of equal name map by themselves.
 
     Several may share a table on one side: then each holds the rows that meet its ``where``, or some of the
-    columns; with ``optional`` no row where all these columns would be NULL.
+    columns; with ``optional`` no row where all these columns would be NULL. ``tolerance``: how far apart a
+    check lets the values of a column be.
     """
 
     monolith: Name
@@ -164,6 +168,7 @@ class Table(Section):
     optional: bool = False
     follow: bool = False
     triggers: Literal["suppress", "fire"] = "suppress"
+    tolerance: dict[Name, Amount] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +192,7 @@ class Table(Section):
             optional=self.optional,
             follow=self.follow,
             triggers=self.triggers,
+            tolerance=self.tolerance,
         )
 
 

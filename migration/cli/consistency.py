@@ -59,8 +59,8 @@ def check(
         typer.Option(
             min=1,
             max=100,
-            help="Read for no more than this percentage of the time; 100 is full speed, both sides at once.",
-            show_default="the plan's, or 25",
+            help="Read for no more than this percentage of the time, else the plan's or 25; 100: full speed.",
+            show_default=False,
         ),
     ] = None,
     timeout: Annotated[

@@ -176,6 +176,12 @@ BAD: list[tuple[tuple[str, str], str, str, str]] = [
         "phases[0].tables[0].where",
         "at least 1 character",
     ),
+    (
+        ("columns = {", 'tolerance = { label = "soon" }\ncolumns = {'),
+        "tolerance",
+        "phases[0].tables[0].tolerance.label",
+        "Write 0.01 for a distance",
+    ),
     (("monolith = ", "monolith = 3 # "), "monolith = 3", "phases[0].tables[0].monolith", "string"),
     (("[[phases]]", "[[facade]]\n[[phases]]"), "[[facade]]", "facade", "table"),
     (("[[phases]]", "facade.workers = 0\n[[phases]]"), "workers", "monolith.facade", "no such key"),
