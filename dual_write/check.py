@@ -2,8 +2,8 @@
 
 import difflib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -12,19 +12,19 @@ import sqlalchemy as sa
 
 from dual_write.changes import Changes, Mark
 from dual_write.check_generations import Covered, Generations
-from dual_write.check_pace import FULL_SPEED, POLITE, Manners, Pace
+from dual_write.check_pace import FULL_SPEED, POLITE, Manners
 from dual_write.check_result import CheckResult, Finding, TableResult
 from dual_write.check_sample import Sample
 from dual_write.check_state import Memory
 from dual_write.check_suspects import Settle, confirm
+from dual_write.check_vantage import DIRECT, Sides, Vantage, both_sides, walked_sides
 from dual_write.check_walk import SUSPECTS, Order, Progress, compare
 from dual_write.digest_columns import Row
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.mapping import TableFlow
 
-__all__ = ["FULL_SPEED", "POLITE", "Manners", "Progress", "Recheck", "run_check"]
+__all__ = ["FULL_SPEED", "POLITE", "Manners", "Progress", "Recheck", "Vantage", "run_check"]
 
 
 def run_check(
@@ -43,6 +43,7 @@ def run_check(
     changes: Changes | None = None,
     since: Mark | None = None,
     sample: Sample | None = None,
+    vantage: Vantage = DIRECT,
 ) -> CheckResult:
     """Compare every row of every flow's tables through its mapping; ``source`` is the side that owns them.
 
@@ -52,6 +53,7 @@ def run_check(
     ``manners`` spare the databases. ``memory`` keeps how far it has come, and where to go on.
     ``changes``, with ``settle``, has keys that changed meanwhile compared again; with a mark to begin at,
     ``since``, nothing but those that changed behind it. With a ``sample`` the other ranges are left out.
+    ``vantage`` has whole tables read from elsewhere than the databases as they are.
 
     Raises CheckFailed or UnreachableError when the check could not be carried through, SchemaError when
     tables, columns or types cannot be compared.
@@ -59,21 +61,15 @@ def run_check(
     order = Order(settle, progress, chunk_rows, limit, reveal, memory, sample)
     started, clock = memory.started if memory else datetime.now(UTC), time.monotonic()
     chosen = _chosen(flows, table)
-    results: list[TableResult] = []
     complete = True
     covered: Covered | None = None
-    with _sides(source, target, manners) as sides:
+    with both_sides(source, target, manners) as sides:
         begun = since or (None if sample else _begun(changes, memory))
-        for flow in chosen if since is None else ():
-            room = None if limit is None else limit - sum(len(result.findings) for result in results)
-            if room is not None and room <= 0:
-                complete = False
-                break
-            result, whole = compare(flow, *sides, order, room)
-            results.append(result)
-            complete = complete and whole
         if since is not None:
             results = [TableResult(flow.source, flow.target, 0, (), ()) for flow in chosen]
+        else:
+            with walked_sides(source, target, sides, manners, vantage) as walked:
+                results, complete = _walk(chosen, walked, sides, order)
         if complete and changes and settle and sample is None:
             paired = list(zip(chosen, results, strict=True))
             results, covered = Generations(changes, settle, sides, order).run(paired, begun)
@@ -81,10 +77,26 @@ def run_check(
         tuple(results),
         started,
         time.monotonic() - clock,
-        _covers(results, len(chosen), started, settle is not None, complete, covered, since, sample),
+        _covers(results, len(chosen), started, settle is not None, complete, covered, since, sample, vantage),
         complete,
         None if covered is None else covered.mark,
     )
+
+
+def _walk(
+    chosen: Sequence[TableFlow], walked: Sides, direct: Sides, order: Order
+) -> tuple[list[TableResult], bool]:
+    """Each table's result, and whether all of them were compared whole."""
+    results: list[TableResult] = []
+    complete = True
+    for flow in chosen:
+        room = None if order.limit is None else order.limit - sum(len(result.findings) for result in results)
+        if room is not None and room <= 0:
+            return results, False
+        result, whole = compare(flow, walked, direct, order, room)
+        results.append(result)
+        complete = complete and whole
+    return results, complete
 
 
 def _begun(changes: Changes | None, memory: Memory | None) -> Mark | None:
@@ -109,7 +121,7 @@ class Recheck:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            ours, theirs = stack.enter_context(_sides(*self._engines, FULL_SPEED))
+            ours, theirs = stack.enter_context(both_sides(*self._engines, FULL_SPEED))
             self._pairs = {flow: table_pair(flow, ours, theirs) for flow in self._flows}
             self._stack = stack.pop_all()
         return self
@@ -148,16 +160,6 @@ def _chosen(flows: Sequence[TableFlow], table: str | None) -> list[TableFlow]:
     raise SchemaError(f"the phase has no table {table!r}; {hint}")
 
 
-@contextmanager
-def _sides(source: sa.Engine, target: sa.Engine, manners: Manners) -> Iterator[tuple[SideReader, SideReader]]:
-    pace, seconds = Pace(manners.share), manners.statement_seconds
-    with (
-        SideReader(source, "source", pace, seconds) as ours,
-        SideReader(target, "target", pace, seconds) as theirs,
-    ):
-        yield ours, theirs
-
-
 def _covers(
     results: Sequence[TableResult],
     tables: int,
@@ -167,12 +169,14 @@ def _covers(
     covered: Covered | None,
     since: Mark | None,
     sample: Sample | None,
+    vantage: Vantage,
 ) -> str:
     tolerated = _tolerated(results)
     if since is not None:
         return f"what changed since {since}, and no other row; {covered}{tolerated}"
     rows = sum(result.rows for result in results)
-    text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on; "
+    text = f"{rows} rows in {len(results)} of {tables} tables, read from {started:%Y-%m-%d %H:%M:%S} UTC on"
+    text += f", {vantage}; " if vantage != DIRECT else "; "
     if covered is not None:
         text += str(covered)
     elif settled:

@@ -40,12 +40,14 @@ class _Pass:
 
 def compare_bags(
     pair: TablePair,
+    direct: TablePair,
     settle: Settle | None,
     read: Callable[[int], None],
     *,
     reveal: bool,
 ) -> TableResult:
-    """Read both sides whole; and if they differ, once more after what was on its way has arrived.
+    """Read both sides whole; and if they differ, once more after what was on its way has arrived, from the
+    databases themselves (``direct``).
 
     A row counts as a finding when it was as many times too often on one side both times. ``read`` is told
     of the source's rows as they are read. Raises CheckFailed when replication does not catch up.
@@ -58,7 +60,7 @@ def compare_bags(
             f"replication into {pair.flow.target!r} did not catch up in time, so {len(first.surplus)} rows "
             "that differed could not be judged; check again when the lag is low"
         )
-    again = _pass(pair, frozenset(list(first.surplus)[:_DESCRIBED]), read)
+    again = _pass(direct, frozenset(list(first.surplus)[:_DESCRIBED]), read)
     findings = [
         _finding(pair, digest, surplus, again.examples.get(digest), reveal)
         for digest, surplus in again.surplus.items()

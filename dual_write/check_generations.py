@@ -84,7 +84,8 @@ class Generations:
         unsettled = [table.undecided] if table.undecided else []
         for keys in chain(unsettled, self._keys(flow, mark)):
             if keys is None:
-                table.result_is(compare(flow, *self._sides, replace(self._order, memory=None), None)[0])
+                order = replace(self._order, memory=None)
+                table.result_is(compare(flow, self._sides, self._sides, order, None)[0])
                 return table.rows
             verdict = confirm(self._pair(flow), keys, self._settle, reveal=self._order.reveal)
             table.judge(keys, verdict)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dual_write.check_bag import compare_bags
@@ -12,11 +12,12 @@ from dual_write.check_result import Finding, TableResult
 from dual_write.check_sample import SAMPLED_ROWS, Sample
 from dual_write.check_state import Memory, TableState
 from dual_write.check_suspects import Settle, confirm
+from dual_write.check_vantage import Sides
 from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed, Stride
 from dual_write.digest_attached import ATTACHED_ROWS, Attached, attachable
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
-from dual_write.digest_reader import SideReader, ValueFault
+from dual_write.digest_reader import ValueFault
 from dual_write.mapping import TableFlow
 from dual_write.spool import Spool
 
@@ -50,10 +51,13 @@ class Order:
 
 
 class Walk:
-    """Compares one table's rows, up to ``room`` findings."""
+    """Compares one table's rows, up to ``room`` findings. ``direct``, the databases themselves, judges."""
 
-    def __init__(self, pair: TablePair, order: Order, room: int | None, state: TableState) -> None:
+    def __init__(
+        self, pair: TablePair, direct: Sides, order: Order, room: int | None, state: TableState
+    ) -> None:
         self._pair = pair
+        self._judged_by = replace(pair, source=direct[0], target=direct[1])
         self._order = order
         self._room = room
         self._after = state.after
@@ -102,7 +106,7 @@ class Walk:
         keys = list(dict.fromkeys(self._suspects))
         for start in range(0, len(keys), SUSPECTS):
             some = keys[start : start + SUSPECTS]
-            verdict = confirm(self._pair, some, self._order.settle, reveal=self._order.reveal)
+            verdict = confirm(self._judged_by, some, self._order.settle, reveal=self._order.reveal)
             self._findings.extend(verdict.findings)
             self._undecided.extend(verdict.undecided)
             self._tolerated += verdict.tolerated
@@ -133,25 +137,26 @@ class Walk:
 
 
 def compare(
-    flow: TableFlow, ours: SideReader, theirs: SideReader, order: Order, room: int | None
+    flow: TableFlow, walked: Sides, direct: Sides, order: Order, room: int | None
 ) -> tuple[TableResult, bool]:
     """Compare one table, from where the order's memory says that it stands."""
     if not flow.source_key:
-        return _bags(table_pair(flow, ours, theirs, push_down=False, nullable=True), order, room)
+        return _bags(table_pair(flow, *walked, push_down=False, nullable=True), direct, order, room)
     state = order.memory.recall(flow) if order.memory else None
-    pair = table_pair(flow, ours, theirs, push_down=state is None or state.pushed_down)
+    pair = table_pair(flow, *walked, push_down=state is None or state.pushed_down)
     if state is None or state.pushed_down is not pair.pushed_down:
         state = TableState(pair.pushed_down)
     try:
-        return Walk(pair, order, room, state).run()
+        return Walk(pair, direct, order, room, state).run()
     except ValueFault:
         # A stored value that the servers' own casts refuse, such as JSON that jsonb cannot hold.
         if not pair.pushed_down:
             raise
-    return Walk(table_pair(flow, ours, theirs, push_down=False), order, room, TableState(False)).run()
+    pair = table_pair(flow, *walked, push_down=False)
+    return Walk(pair, direct, order, room, TableState(False)).run()
 
 
-def _bags(pair: TablePair, order: Order, room: int | None) -> tuple[TableResult, bool]:
+def _bags(pair: TablePair, direct: Sides, order: Order, room: int | None) -> tuple[TableResult, bool]:
     source = pair.flow.source
     expected = pair.source.estimate(source) if order.progress else 0
 
@@ -159,7 +164,8 @@ def _bags(pair: TablePair, order: Order, room: int | None) -> tuple[TableResult,
         if order.progress:
             order.progress(source, rows, max(expected, rows))
 
-    result = compare_bags(pair, order.settle, read, reveal=order.reveal)
+    again = replace(pair, source=direct[0], target=direct[1])
+    result = compare_bags(pair, again, order.settle, read, reveal=order.reveal)
     if room is None or len(result.findings) <= room:
         return result, True
     shown = result.findings[:room]

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,13 @@ _POSTGRESQL_SESSION = (
 _ALONE = "SET max_parallel_workers_per_gather = 0"
 # So many rows are taken from PostgreSQL at once, so that it sends the next ones meanwhile.
 _TAKEN_AT_ONCE = 500
+_BEGUN = "begun"
+_SNAPSHOT = (
+    "SET idle_in_transaction_session_timeout = 0",
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    "SELECT pg_current_snapshot()",
+    f"SAVEPOINT {_BEGUN}",  # a statement that fails would end the snapshot else
+)
 _HASHES_SINCE = 140000  # the server version with bit_xor and hash_record_extended
 _CATALOG = (
     "SELECT oid::bigint, format_type(oid, NULL), typtype = 'e' "
@@ -52,14 +60,23 @@ class ValueFault(CheckFailed):
 class SideReader:
     """Runs statements one after the other. Errors are CheckFailed, UnreachableError when it never answered.
 
-    Each statement is its own transaction, so no snapshot is held between two of them.
+    Each statement is its own transaction, so that nothing is held between two of them, but for a snapshot.
     """
 
     def __init__(
-        self, engine: sa.Engine, role: str, pace: Pace | None = None, seconds: int = STATEMENT_SECONDS
+        self,
+        engine: sa.Engine,
+        role: str,
+        pace: Pace | None = None,
+        seconds: int = STATEMENT_SECONDS,
+        *,
+        snapshot: bool = False,
     ) -> None:
-        """``pace`` is kept by what is asked; PostgreSQL may take ``seconds`` for one statement."""
+        """``pace`` is kept by what is asked; PostgreSQL may take ``seconds`` for one statement. With
+        ``snapshot`` everything is read as of the moment of the first.
+        """
         self.role = role
+        self._snapshot = snapshot
         self.pace = pace or Pace()
         self._seconds = seconds
         self.postgresql = engine.dialect.name == "postgresql"
@@ -95,8 +112,10 @@ class SideReader:
         return name if plain else None
 
     def attach(self, other: "SideReader", name: str) -> bool:
-        """Attach another reader's SQLite file; False when SQLite refuses, as for one of another encoding."""
-        return self._thread.submit(self._attach, other.file, name).result()
+        """Attach another reader's SQLite file; False when SQLite refuses, as for one of another encoding, and
+        for a snapshot: the file would be seen as of another moment.
+        """
+        return not self._snapshot and self._thread.submit(self._attach, other.file, name).result()
 
     def detach(self, name: str) -> None:
         self.read((f"DETACH {quote(name)}", ()))
@@ -179,7 +198,13 @@ class SideReader:
         except Exception as error:
             if self._take_bytes_for_text(error):
                 return self._run(fetch, statement, binary)
+            self._keep_snapshot()
             raise self._failed(error) from error
+
+    def _keep_snapshot(self) -> None:
+        if self._snapshot and self.postgresql and self._connection is not None:
+            with suppress(Exception):  # the connection may be the one thing that failed
+                self._connection.execute(f"ROLLBACK TO SAVEPOINT {_BEGUN}")
 
     def _take_bytes_for_text(self, error: Exception) -> bool:
         """SQLite holds text that is not UTF-8: from here on it is read so that no byte is lost. Not from the
@@ -237,7 +262,24 @@ class SideReader:
         else:
             driver.isolation_level = None
             driver.execute("PRAGMA query_only = ON")
+        if self._snapshot:
+            self._begin(driver)
         return driver
+
+    def _begin(self, driver: Any) -> None:
+        if self.postgresql:
+            for statement in _SNAPSHOT:
+                driver.execute(statement)
+            return
+        [(journal,)] = driver.execute("PRAGMA journal_mode")
+        if journal != "wal":
+            driver.close()
+            raise CheckFailed(
+                f"{self.role} {self._name} keeps a journal in which a snapshot would have writers wait; "
+                "set PRAGMA journal_mode = WAL, or check without a snapshot"
+            )
+        driver.execute("BEGIN")
+        driver.execute("SELECT count(*) FROM sqlite_schema").fetchall()
 
     def _attach(self, file: str | None, name: str) -> bool:
         try:

@@ -83,4 +83,4 @@ def differing(pair: TablePair, key: Key) -> list[str]:
     source, target = pair.rows([key])[key]
     if source is None or target is None:
         return []
-    return [pair.columns.columns[at].name for at in pair.columns.differing(source, target)]
+    return [pair.columns.columns[at].name for at in pair.columns.intolerable(source, target)]

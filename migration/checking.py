@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dual_write.check import POLITE, Manners, Progress, run_check
+from dual_write.check import POLITE, Manners, Progress, Vantage, run_check
 from dual_write.check_flow import flow_between
 from dual_write.check_result import CheckResult, Finding
 from dual_write.check_sample import Sample
@@ -89,6 +89,7 @@ def check_phase(
     fresh: bool = False,
     since: bool = False,
     sample: Sample | None = None,
+    snapshot: bool = False,
     repaired: int = 0,
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
@@ -96,7 +97,7 @@ def check_phase(
     ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
     A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
     its first beginning. With ``since`` only those keys are compared that changed behind the last check, if
-    that was clean, or else everything.
+    that was clean, or else everything. With ``snapshot`` each side is read as of one moment.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
@@ -104,7 +105,10 @@ def check_phase(
     scope = Scope.SAMPLE if sample else Scope.SINCE if marks else Scope.WHOLE
     narrowed = table is not None or limit is not None or record.stage is Stage.OFF
     whole = scope is Scope.WHOLE and not narrowed
-    with wiring.replicating(phase) as replication, _remembered(wiring, record, whole, fresh) as memory:
+    with (
+        wiring.replicating(phase) as replication,
+        _remembered(wiring, record, whole and not snapshot, fresh) as memory,
+    ):
         mappings = replication.mappings
         results = [
             (
@@ -122,6 +126,7 @@ def check_phase(
                     memory=None if memory is None else memory.towards(to),
                     since=marks.get(to),
                     sample=sample,
+                    snapshot=snapshot,
                 ),
             )
             for to, compared in flows_of(mappings, record).items()
@@ -171,6 +176,7 @@ def check_databases(
     progress: Progress | None = None,
     limit: int | None = None,
     manners: Manners = POLITE,
+    snapshot: bool = False,
 ) -> CheckResult:
     """Compare a table of two databases, given by URL, without a plan; see `flow_between` for which columns.
 
@@ -182,7 +188,10 @@ def check_databases(
         reach(ours)
         reach(theirs)
         flow = flow_between(ours, theirs, table, named=named, ignore=ignore)
-        return run_check(ours, theirs, [flow], progress=progress, limit=limit, manners=manners)
+        vantage = Vantage(snapshot)
+        return run_check(
+            ours, theirs, [flow], progress=progress, limit=limit, manners=manners, vantage=vantage
+        )
     finally:
         ours.dispose()
         theirs.dispose()
@@ -208,16 +217,22 @@ def _compare(
     record: PhaseRecord,
     to: Side,
     compared: Sequence[TableFlow],
+    *,
+    snapshot: bool,
     **how: Any,
 ) -> CheckResult:
     replicated = record.stage is not Stage.OFF
-    with wiring.engines(record.name, to) as (source, target):
+    with (
+        wiring.engines(record.name, to) as (source, target),
+        wiring.vantage(record.name, to, snapshot=snapshot) as vantage,
+    ):
         return run_check(
             source,
             target,
             compared,
             settle=(lambda: _settled(replication, record, to)) if replicated else None,
             changes=replication.changes(to) if replicated else None,
+            vantage=vantage,
             **how,
         )
 

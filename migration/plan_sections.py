@@ -41,7 +41,18 @@ class Database(Section):
     database_password_file: Path | None = None
 
 
-class Monolith(Database, Server):
+class Replicated(Database):
+    """A database that may have a standby, with the same password; checks read that one."""
+
+    replica: DatabaseUrl | None = None
+
+    @property
+    def replica_url(self) -> str | None:
+        """The URL to connect with, password included: not for showing."""
+        return self.replica and plan_syntax.with_password(self.replica, self.database_password)
+
+
+class Monolith(Replicated, Server):
     database: DatabaseUrl
 
     @property
@@ -61,7 +72,7 @@ class Control(Database):
         return plan_syntax.with_password(self.database, self.database_password)
 
 
-class Service(Database, Server):
+class Service(Replicated, Server):
     """Where a phase moves to. The database may be left out by a phase without tables."""
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from dual_write.check import Vantage
 from dual_write.database import open_engine
 from dual_write.replication import Replication
 from dual_write.resolve import resolve
@@ -115,6 +116,20 @@ class Wiring:
         finally:
             source.dispose()
             target.dispose()
+
+    @contextmanager
+    def vantage(self, phase: str, to: Side, *, snapshot: bool) -> Iterator[Vantage]:
+        """From where a check of the changes towards ``to`` reads: the plan's replicas, where it names any."""
+        urls = self.plan.monolith.replica_url, self.plan.phase(phase).service.replica_url
+        source, target = (
+            open_engine(url) if url else None for url in (urls if to is Side.SERVICE else urls[::-1])
+        )
+        try:
+            yield Vantage(snapshot, source, target)
+        finally:
+            for engine in (source, target):
+                if engine is not None:
+                    engine.dispose()
 
     @contextmanager
     def recheck(self, phase: str, replication: Replication, to: Side) -> Iterator[Comparison]:

@@ -76,6 +76,9 @@ def check(
         float | None,
         typer.Option(min=0, max=100, help="This percentage of the key ranges; opens no gate."),
     ] = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Read each side as of one moment, in one long transaction.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="With --sample: draw the same ranges again.")] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Check again and again until Ctrl-C, in between as --since.")
@@ -126,7 +129,10 @@ def check(
             "--since, --watch and --sample need a phase of a plan.",
         ),
         (watch and (repair or since), "--watch only reads, and decides by itself; leave the rest out."),
-        ((watch or since) and bool(table or limit or sampled), "leave --table, --limit and --sample out."),
+        (
+            (watch or since) and bool(table or limit or sampled or snapshot),
+            "leave --table, --limit, --sample and --snapshot out.",
+        ),
     )
     if phase is not None and watch:
         with opened(plan) as wiring:
@@ -146,6 +152,7 @@ def check(
                 progress=shown.show,
                 limit=limit,
                 manners=_manners(share, timeout),
+                snapshot=snapshot,
             )
         _keep([("target", result)], table, export, html)
         _tell(table, [("target", result)], result.to_json, export, json)
@@ -164,6 +171,7 @@ def check(
                 manners=manners,
                 fresh=fresh,
                 since=since,
+                snapshot=snapshot,
                 sample=None
                 if sample is None
                 else Sample(sample / 100, randbits(31) if seed is None else seed),

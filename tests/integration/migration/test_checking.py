@@ -13,8 +13,10 @@ from dual_write.check import Manners, run_check
 from dual_write.database import open_engine
 from dual_write.errors import CheckFailed
 from dual_write.mapping import Column, TableFlow
+from flags.side import Side
 from migration.checking import check_databases
 from migration.cli import main
+from migration.wiring import Wiring
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,6 +69,17 @@ def test_every_finding_is_exported(run: Run, tmp_path: Path) -> None:
         *(("missing", number) for number in range(30)),
         ("different", 40),
     }
+
+
+def test_each_side_may_be_read_as_of_one_moment(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("--table", "items", "--snapshot")
+    assert code == 2
+    assert "writers wait; set PRAGMA journal_mode = WAL" in " ".join(err.split())
+    for side in ("source", "target"):
+        execute(tmp_path, side, "PRAGMA journal_mode = WAL")
+    code, out, _ = run("--table", "items", "--snapshot")
+    assert code == 0
+    assert "each side in one snapshot" in " ".join(out.split())
 
 
 def test_a_page_shows_what_was_found(run: Run, tmp_path: Path) -> None:
@@ -159,3 +172,33 @@ def test_addresses_in_the_environment_do_not_stand_in_a_phases_way(
     with pytest.raises(SystemExit):
         main()
     assert "give it or --source" in capsys.readouterr().err
+
+
+def test_the_plans_replicas_are_read_with_their_databases_password(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret")
+    (tmp_path / "strangler.toml").write_text(
+        """
+        [monolith]
+        url = "http://127.0.0.1:1"
+        database = "postgresql://me@primary/shop"
+        replica = "postgresql://me@standby/shop"
+        database_password_file = "password"
+        [[phases]]
+        name = "orders"
+        [phases.service]
+        url = "http://127.0.0.1:2"
+        database = "sqlite:///service.db"
+        [[phases.tables]]
+        monolith = "orders"
+        """
+    )
+    with closing(Wiring.load(tmp_path / "strangler.toml")) as wiring:
+        for to, snapshot in ((Side.SERVICE, False), (Side.MONOLITH, True)):
+            with wiring.vantage("orders", to, snapshot=snapshot) as vantage:
+                assert vantage.snapshot is snapshot
+                read, other = vantage.source, vantage.target
+                if to is Side.MONOLITH:
+                    read, other = other, read
+                assert other is None
+                assert read is not None
+                assert (read.url.host, read.url.password) == ("standby", "secret")
