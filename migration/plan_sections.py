@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from dual_write.resolve import TableSpec
-from facade.compare import Rules
+from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
@@ -204,7 +204,12 @@ class Excuses(Section):
     unordered: tuple[JsonPath, ...] = ()
     keyed: dict[JsonPath, Name] = Field(default_factory=dict)
     superset: tuple[JsonPath, ...] = ()
+    subset: tuple[JsonPath, ...] = ()
     null_as_absent: tuple[JsonPath, ...] = ()
+    null_for_absent: tuple[JsonPath, ...] = ()
+    absent_for_null: tuple[JsonPath, ...] = ()
+    number_form: tuple[JsonPath, ...] = ()
+    unicode_form: tuple[JsonPath, ...] = ()
 
     def excuses(self) -> tuple[Rule, ...]:
         """The same as the facade takes it."""
@@ -219,7 +224,7 @@ class Excuses(Section):
 class Shadow(Excuses):
     """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
 
-    headers: tuple[Name, ...] = ("content-type",)
+    headers: tuple[Name, ...] = HEADERS
     timeout: Seconds = 2.0
     routes: dict[Name, Excuses] = Field(default_factory=dict)
 
