@@ -87,9 +87,9 @@ def test_an_approval_ends_with_its_time_its_plan_and_its_stage(world: World, tmp
 
 def test_what_the_plan_does_not_ask_for_cannot_be_given(world: World) -> None:
     said = Consents(world.control, world.plan)
-    with pytest.raises(StageError, match="asks for no approval of ramp .* before: reads, live"):
+    with pytest.raises(StageError, match=r"asks for no approval of ramp .* before: reads, live"):
         said.approve(PHASE, Step(Stage.RAMP), "ann")
-    with pytest.raises(StageError, match="no point 'else' .* It has: 'support is told'"):
+    with pytest.raises(StageError, match=r"no point 'else' .* It has: 'support is told'"):
         said.confirm(PHASE, Step(Stage.LIVE), "else", "ann")
 
 
