@@ -11,9 +11,10 @@ from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
-from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
+from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_gates import Gates
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -232,15 +233,6 @@ class Shadow(Excuses):
         """What the facade compares by."""
         routes = {name: route.excuses() for name, route in self.routes.items()}
         return Rules(headers=self.headers, rules=self.excuses(), routes=routes)
-
-
-class Gates(Section):
-    """What must hold before a stage may advance: seconds, a share from 0 to 1, and a count."""
-
-    max_lag_seconds: Seconds = 5.0
-    max_check_age_seconds: Seconds = 3600.0
-    min_match_rate: Share = 0.99
-    min_samples: int = Field(default=100, ge=0)
 
 
 class Phase(Section):

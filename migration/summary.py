@@ -23,6 +23,23 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     return max(0.0, min(rate, centre - margin)), min(1.0, max(rate, centre + margin))
 
 
+def matching_needed(hits: int, total: int, limit: float) -> int | None:
+    """How many more, all of them hits, lift the lower bound of ``wilson`` to ``limit``; None when too many.
+
+    The bound grows with each hit, so the number is found by halving.
+    """
+    low, high = 0, 1_000_000
+    if wilson(hits + high, total + high)[0] < limit:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if wilson(hits + middle, total + middle)[0] >= limit:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def percentile(buckets: Mapping[float, int], share: float) -> float | None:
     """The upper bound of the bucket in which the given share (0..1) is reached; None of nothing."""
     total = sum(buckets.values())

@@ -7,7 +7,7 @@ from math import floor
 from facade.compare import Rules
 from facade.compare_paths import field_of
 from facade.evidence import Comparison, Difference
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report.charts import bars
 from migration.report.page import render
 from migration.report.verdict import DROPS, KINDS, STRUCTURAL, judge, latencies, next_steps, words
