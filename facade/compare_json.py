@@ -15,11 +15,11 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -48,9 +48,13 @@ class JsonOutcome:
     rules: Mapping[str, int]
 
 
-def compare_json(primary: Any, shadow: Any, rules: Place) -> JsonOutcome:
+Watch: TypeAlias = Callable[[str, str, Any, Any], None]
+"""Told of every difference: its field, its kind, and the two values themselves."""
+
+
+def compare_json(primary: Any, shadow: Any, rules: Place, watch: Watch | None = None) -> JsonOutcome:
     """Compare two decoded documents under compiled rules. Raises RecursionError on extreme nesting."""
-    walk = _Walk(_FIELDS)
+    walk = _Walk(_FIELDS, watch)
     with suppress(_Enough):
         walk.node("$", primary, shadow, rules)
     return JsonOutcome(tuple(walk.differences), walk.fields, walk.rules)
@@ -63,11 +67,12 @@ class _Enough(Exception):  # noqa: N818 - it ends a walk, it is not an error
 class _Walk:
     """One comparison under way: goes down both documents at once and collects what differs."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, watch: Watch | None = None) -> None:
         self.differences: list[Difference] = []
         self.fields: Counter[tuple[str, str]] = Counter()
         self.rules: Counter[str] = Counter()
         self._limit = limit
+        self._watch = watch
         self._found = 0
 
     def node(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
@@ -186,6 +191,8 @@ class _Walk:
         if self._found > _DIFFERENCES or (field not in self.fields and len(self.fields) >= self._limit):
             raise _Enough
         self.fields[field] += 1
+        if self._watch is not None:
+            self._watch(*field, primary, shadow)
         if self.fields[field] <= _EACH:
             self.differences.append(Difference(path, kind, _text(primary), _text(shadow)))
 

@@ -37,12 +37,12 @@ AGGREGATED = Decision(MONOLITH, "aggregated")
 
 
 def decide(
-    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, request_id: str
+    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, sample: str
 ) -> Decision:
     """Decide one request.
 
     ``key`` is its routing key; ``sticky`` stands in for a missing one when a read is split (the value of
-    the facade's own cookie), but never owns a write. Shadow samples are drawn by ``request_id``.
+    the facade's own cookie), but never owns a write. The shadow's share is drawn by ``sample``.
     """
     if match is None:
         return UNMATCHED
@@ -57,7 +57,7 @@ def decide(
     if route.retired:
         return Decision(MONOLITH, "retired", traffic, match.write)
     choose = _decide_write(snapshot, traffic, key) if match.write else None
-    return choose or _decide_read(snapshot, traffic, key or sticky, request_id)
+    return choose or _decide_read(snapshot, traffic, key or sticky, sample)
 
 
 def _decide_write(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Decision:
@@ -75,7 +75,7 @@ def writer_of(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Sid
     return SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else MONOLITH
 
 
-def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str) -> Decision:
+def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, sample: str) -> Decision:
     side = traffic.reads
     split = side is None
     if side is None:
@@ -83,6 +83,6 @@ def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, req
     reason = "split reads" if split else "stage"
     if side is SERVICE:
         return Decision(side, reason, traffic, False, False, traffic.fallback, False, False, split)
-    shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", request_id)
+    shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", sample)
     # By position, as above: names would be a tenth of the whole decision.
     return Decision(side, reason, traffic, False, shadow, False, False, False, split)

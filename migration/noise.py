@@ -1,0 +1,78 @@
+"""Where the outcome of calibration is kept, and read back."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, select
+
+from facade.evidence import ShadowCounts
+from facade.noise import Field, FieldNoise, Noise, Traits
+from migration.control import Control, upsert
+from migration.schema.tables import shadow_noise
+
+FIELDS_KEPT = 500
+"""Places kept apart on one route in one minute."""
+_TABLE = shadow_noise.c
+
+
+def record_noise(connection: Connection, slot: int, counts: Iterable[ShadowCounts], oldest: float) -> None:
+    """Add the pairs of each route to those of the minute ``slot``, and let go of those before ``oldest``."""
+    for count in sorted(counts, key=lambda each: (each.phase, each.route)):
+        if not count.noise.pairs:
+            continue
+        here = and_(_TABLE.phase == count.phase, _TABLE.route == count.route, _TABLE.slot == slot)
+        stored = connection.execute(select(shadow_noise).where(here).with_for_update()).one_or_none()
+        merged = Noise() if stored is None else _noise(stored)
+        merged.merge(count.noise)
+        upsert(
+            connection,
+            shadow_noise,
+            {
+                "phase": count.phase,
+                "route": count.route,
+                "slot": slot,
+                "pairs": merged.pairs,
+                "noisy": merged.noisy,
+                "fields": [_stored(place, found) for place, found in _bounded(merged.fields)],
+            },
+            key=("phase", "route", "slot"),
+        )
+        connection.execute(delete(shadow_noise).where(_TABLE.phase == count.phase, _TABLE.slot < oldest))
+
+
+def noise_of(control: Control, phase: str, since: float) -> dict[str, Noise]:
+    """By route, what was found in the minutes that began at ``since`` (seconds since 1970) or later."""
+    routes: dict[str, Noise] = {}
+    with control.read() as connection:
+        for row in connection.execute(
+            select(shadow_noise).where(_TABLE.phase == phase, _TABLE.slot >= since).order_by(_TABLE.route)
+        ):
+            routes.setdefault(row.route, Noise()).merge(_noise(row))
+    return routes
+
+
+def _bounded(fields: Mapping[Field, FieldNoise]) -> list[tuple[Field, FieldNoise]]:
+    """Those that differ most often: object keys made of data would grow without end."""
+    ranked = sorted(fields.items(), key=lambda item: -(item[1].both + item[1].monolith + item[1].service))
+    return ranked[:FIELDS_KEPT]
+
+
+def _stored(place: Field, found: FieldNoise) -> list[Any]:
+    return [*place, found.both, found.monolith, found.service, asdict(found.traits)]
+
+
+def _noise(row: Row[Any]) -> Noise:
+    return Noise(
+        row.pairs,
+        row.noisy,
+        {
+            (path, kind): FieldNoise(both, monolith, service, _traits(traits))
+            for path, kind, both, monolith, service, traits in row.fields
+        },
+    )
+
+
+def _traits(stored: Mapping[str, Any]) -> Traits:
+    return Traits(**{**stored, "shapes": Counter(stored["shapes"])})
