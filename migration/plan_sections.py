@@ -216,12 +216,22 @@ class Excuses(Section):
         )
 
 
+class Keep(Section):
+    """How long shadow counts and samples are kept, in days; how many samples of each kind of difference on
+    each route, and of the phase."""
+
+    days: float = Field(default=30.0, gt=0, le=3660)
+    samples: int = Field(default=10, ge=1, le=1000)
+    most_samples: int = Field(default=1000, ge=1, le=100_000)
+
+
 class Shadow(Excuses):
     """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
 
     headers: tuple[Name, ...] = ("content-type",)
     timeout: Seconds = 2.0
     routes: dict[Name, Excuses] = Field(default_factory=dict)
+    keep: Keep = Keep()
 
     def rules(self) -> Rules:
         """What the facade compares by."""

@@ -13,7 +13,7 @@ from dual_write.replication import Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.control import Control
-from migration.evidence import shadow_summary
+from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
 from migration.gates import GateVerdict, gates
 from migration.journal import Journal
@@ -110,7 +110,7 @@ def _phase(
 ) -> PhaseStatus:
     observations = Observations(control)
     flags = EmbeddedStore(control.engine).snapshot()
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     low, high = shadow.interval
     check = observations.last_check(phase.name)
     move = forward(record.stage)

@@ -16,7 +16,7 @@ ROOMS = {
     "sync": "data",
     "check": "consistency",
     "status": "watching",
-    "shadow": "watching",
+    "shadow": "shadow",
     "advance": "journey",
     "ramp": "journey",
     "rollback": "journey",

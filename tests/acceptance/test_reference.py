@@ -20,6 +20,7 @@ from migration.plan_sections import (
     Facade,
     Flags,
     Gates,
+    Keep,
     Monolith,
     Phase,
     Relay,
@@ -58,6 +59,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
     "[phases.shadow.routes]": Excuses,
+    "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,
 }
