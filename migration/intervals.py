@@ -28,6 +28,23 @@ def wilson(hits: int, total: int) -> Interval:
     return max(0.0, min(rate, centre - margin)), min(1.0, max(rate, centre + margin))
 
 
+def matching_needed(hits: int, total: int, limit: float) -> int | None:
+    """How many more, all of them hits, lift the lower bound of ``wilson`` to ``limit``; None when too many.
+
+    The bound grows with each hit, so the number is found by halving.
+    """
+    low, high = 0, 1_000_000
+    if wilson(hits + high, total + high)[0] < limit:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if wilson(hits + middle, total + middle)[0] >= limit:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def newcombe(before: tuple[int, int], now: tuple[int, int]) -> Interval:
     """The 95 % interval of how much a rate grew between two independent samples, each (hits, total).
 

@@ -21,6 +21,8 @@ ROOMS = {
     "ramp": "journey",
     "rollback": "journey",
     "complete": "journey",
+    "approve": "consents",
+    "confirm": "consents",
     "runbook": "journey",
     "override": "override",
     "flags": "flags",

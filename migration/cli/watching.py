@@ -17,11 +17,17 @@ from flags.percent import format_percent
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
+from migration.gate_facts import Verdict
 from migration.observations import Heartbeat
 from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
 from migration.wiring import Wiring
 
+_MARKS = {
+    Verdict.PASS: "[green]open[/]  ",
+    Verdict.FAIL: "[red]closed[/]",
+    Verdict.INCONCLUSIVE: "[yellow]not yet[/]",
+}
 _REFRESH_SECONDS = 1.0
 _SILENT_SECONDS = 10.0
 _LONG_SECONDS = 5.0
@@ -112,7 +118,7 @@ def _gates(status: Status) -> Iterator[str]:
             key = escape(f"{entry.table} {entry.key}: {entry.error}")
             yield f"  {phase.name}: [red]parked[/] after {entry.attempts} tries: {key}"
         for gate in phase.gates:
-            mark = "[green]open[/]  " if gate.open else "[red]closed[/]"
+            mark = _MARKS[gate.verdict]
             why = escape(f"{gate.name}: {gate.reason} {gate.remedy}".rstrip())
             yield f"  {phase.name} → {phase.next}: {mark} {why}"
 

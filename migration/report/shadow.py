@@ -9,7 +9,7 @@ from markupsafe import Markup
 from facade.compare import Rules
 from facade.compare_paths import field_of
 from facade.evidence import Comparison, Difference
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report.changes import Changes
 from migration.report.charts import bars, line
 from migration.report.page import render

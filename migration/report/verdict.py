@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report.page import count, ms, percent, round_percent, several
 from migration.summary import WHOLE, Agreement, Latency, RouteSummary, ShadowSummary
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from facade.compare import Rules
 from facade.evidence import Comparison, Difference, ShadowCounts
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report import render_demo, render_shadow
 from migration.report.changes import changes
 from migration.report.demo import demo_faults
