@@ -16,7 +16,7 @@ from math import comb, sqrt
 from statistics import NormalDist
 
 from facade.noise import ORDER, FieldNoise, Noise, Traits
-from migration.summary import wilson
+from migration.intervals import Interval, wilson
 
 CHANCE = 0.01
 """How likely a set of pairs may be by chance before the service is blamed, over all fields of a phase."""
@@ -59,11 +59,11 @@ class FieldJudgement:
     traits: Traits
 
     @property
-    def monolith_interval(self) -> tuple[float, float]:
+    def monolith_interval(self) -> Interval:
         return wilson(self.monolith, self.pairs)
 
     @property
-    def service_interval(self) -> tuple[float, float]:
+    def service_interval(self) -> Interval:
         return wilson(self.service, self.pairs)
 
 

@@ -15,7 +15,7 @@ from flags.store import EmbeddedStore
 from migration.check_history import vouching
 from migration.control import Control
 from migration.errors import WorkersLate
-from migration.evidence import shadow_summary
+from migration.evidence import agreement
 from migration.gate_facts import CheckFact, ConsentFact, Facts, Limits
 from migration.observations import CheckRun
 from migration.plan import Phase, Route
@@ -64,7 +64,7 @@ def gather(
         except (DataError, SQLAlchemyError) as error:
             trouble = f"{error}."
     check = vouching(control, phase.name)
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     workers = ControlWorkers(control)
     return Facts(
         phase=phase.name,

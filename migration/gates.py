@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from migration.gate_facts import CheckFact, ConsentFact, Facts, GateVerdict, Limits, Step, Verdict
 from migration.gates_of_people import approvals, confirmations, soak
+from migration.intervals import matching_needed, wilson
 from migration.stages import Stage
-from migration.summary import matching_needed, wilson
 
 __all__ = ["CheckFact", "ConsentFact", "Facts", "GateVerdict", "Limits", "Step", "Verdict", "gates"]
 

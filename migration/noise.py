@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, select
+from sqlalchemy import Connection, Row, and_, select, update
 
 from facade.evidence import ShadowCounts
 from facade.noise import Field, FieldNoise, Noise, Traits
-from migration.control import Control, upsert
+from migration.control import Control, insert_absent
 from migration.schema.tables import shadow_noise
 
 FIELDS_KEPT = 500
@@ -17,29 +17,18 @@ FIELDS_KEPT = 500
 _TABLE = shadow_noise.c
 
 
-def record_noise(connection: Connection, slot: int, counts: Iterable[ShadowCounts], oldest: float) -> None:
-    """Add the pairs of each route to those of the minute ``slot``, and let go of those before ``oldest``."""
+def record_noise(connection: Connection, slot: int, counts: Iterable[ShadowCounts]) -> None:
+    """Add the pairs of each route to those of the minute ``slot``."""
     for count in sorted(counts, key=lambda each: (each.phase, each.route)):
         if not count.noise.pairs:
             continue
+        key = {"phase": count.phase, "route": count.route, "slot": slot}
+        # Two workers may both be the first in a minute: the row is there before it is read and added to.
+        insert_absent(connection, shadow_noise, key | _row(Noise()))
         here = and_(_TABLE.phase == count.phase, _TABLE.route == count.route, _TABLE.slot == slot)
-        stored = connection.execute(select(shadow_noise).where(here).with_for_update()).one_or_none()
-        merged = Noise() if stored is None else _noise(stored)
+        merged = _noise(connection.execute(select(shadow_noise).where(here).with_for_update()).one())
         merged.merge(count.noise)
-        upsert(
-            connection,
-            shadow_noise,
-            {
-                "phase": count.phase,
-                "route": count.route,
-                "slot": slot,
-                "pairs": merged.pairs,
-                "noisy": merged.noisy,
-                "fields": [_stored(place, found) for place, found in _bounded(merged.fields)],
-            },
-            key=("phase", "route", "slot"),
-        )
-        connection.execute(delete(shadow_noise).where(_TABLE.phase == count.phase, _TABLE.slot < oldest))
+        connection.execute(update(shadow_noise).where(here).values(_row(merged)))
 
 
 def noise_of(control: Control, phase: str, since: float) -> dict[str, Noise]:
@@ -57,6 +46,11 @@ def _bounded(fields: Mapping[Field, FieldNoise]) -> list[tuple[Field, FieldNoise
     """Those that differ most often: object keys made of data would grow without end."""
     ranked = sorted(fields.items(), key=lambda item: -(item[1].both + item[1].monolith + item[1].service))
     return ranked[:FIELDS_KEPT]
+
+
+def _row(noise: Noise) -> dict[str, Any]:
+    fields = [_stored(place, found) for place, found in _bounded(noise.fields)]
+    return {"pairs": noise.pairs, "noisy": noise.noisy, "fields": fields}
 
 
 def _stored(place: Field, found: FieldNoise) -> list[Any]:

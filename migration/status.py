@@ -15,7 +15,7 @@ from flags.store import EmbeddedStore
 from migration.actor import this_actor
 from migration.consents import Consents
 from migration.control import Control
-from migration.evidence import shadow_summary
+from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
 from migration.gate_facts import GateVerdict, Step
 from migration.gates import gates
@@ -115,7 +115,7 @@ def _phase(
 ) -> PhaseStatus:
     observations = Observations(control)
     flags = EmbeddedStore(control.engine).snapshot()
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     low, high = shadow.interval
     check = observations.last_check(phase.name)
     move = forward(record.stage)

@@ -17,15 +17,16 @@ from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit,
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
-    Excuses,
     Facade,
     Flags,
+    Keep,
     Monolith,
     Phase,
     Relay,
     Route,
     Service,
     Shadow,
+    ShadowRoute,
     Table,
     Timeouts,
 )
@@ -57,7 +58,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[phases.invariants]]": Invariant,
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
-    "[phases.shadow.routes]": Excuses,
+    "[phases.shadow.routes]": ShadowRoute,
+    "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,
 }

@@ -305,7 +305,12 @@ def test_shadow_rules_reach_the_facade_as_written(tmp_path: Path) -> None:
         (("0.01", "-1"), "-1", "tolerance.$.items[*].price", "0.01 for a distance"),
         (("0.01", "true"), "true", "tolerance.$.items[*].price", "0.01 for a distance"),
         (('"$.ratio"', '"ratio"'), '"ratio"', "tolerance.ratio", "begin with '$'"),
-        (('"uuid"', '"uid"'), "uid", "routes.GET /search.shape.$.id", "integer, text, time, token, url, uuid"),
+        (
+            ('"uuid"', '"uid"'),
+            "uid",
+            "routes.GET /search.shape.$.id",
+            "integer, text, time, token, url, uuid",
+        ),
         (('"id" }', '"" }'), "keyed", "keyed.$.items", "at least 1"),
         (("null_as", "nul_as"), "nul_as", "nul_as_absent", "Did you mean 'null_as_absent'"),
         (("\nshape =", "\nshap ="), "shap =", "routes.GET /search.shap", "Did you mean 'shape'"),
