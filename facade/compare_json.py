@@ -6,8 +6,9 @@
   is one ``extra`` and not a difference in everything after it. Paths carry the primary's index, or the
   shadow's for an ``extra`` item.
 - Numbers are exact at any size. Of two numbers of different value the kind is ``value``; ``1`` and ``1.0``
-  have one value but are of two kinds to typed clients, which is a ``type`` difference. ``1.0``, ``1.00`` and
-  ``1e0`` are the same. ``true`` is not ``1``. Texts are compared code point by code point.
+  have one value but are of two kinds to typed clients, which is a ``type`` difference; so are ``1`` and
+  ``1.1`` where a rule excuses the value. ``1.0``, ``1.00`` and ``1e0`` are the same. ``true`` is not ``1``.
+- Texts are compared code point by code point.
 - Rules (`facade.compare_rules`) excuse what they say, each counted whenever it did. A tolerance or a shape
   excuses another value only, never a missing or an extra one, and never another type: ``number_form`` alone
   does that.
@@ -87,8 +88,8 @@ class _Walk:
             self._items(path, primary, shadow, place)
         elif (kind := _kind(primary, shadow)) is not None:
             rule = place.excuse(primary, shadow) if kind == "value" else None
-            if kind == "type" and place.number_form is not None and _is_number(primary, shadow):
-                rule = place.number_form
+            if _is_number(primary, shadow) and (kind == "type" or rule is not None):
+                kind, rule = "type", place.number_form and (rule or place.number_form)
             if rule is None:
                 self._report(path, kind, primary, shadow)
             else:

@@ -5,7 +5,6 @@ difference it is counted whether the monolith differed from itself, the service 
 is what tells noise from a fault that hides in it (see `migration.calibration`).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,12 +24,14 @@ _SHAPES = {name: shape(name) for name in SHAPES}
 @dataclass(slots=True)
 class Traits:
     """What the differing values of one field have in common: of so many ``values`` how many pairs were of
-    one shape, were ``numbers`` (at most so far and by such a ``share`` of the greater apart), or ``times``.
+    one shape, were ``numbers`` (at most so far and by such a ``share`` of the greater apart, ``mixed`` where
+    one was whole and the other had a fraction), or ``times``.
     """
 
     values: int = 0
-    shapes: Counter[str] = field(default_factory=Counter)
+    shapes: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
+    mixed: int = 0
     distance: float = 0.0
     share: float = 0.0
     times: int = 0
@@ -39,19 +40,24 @@ class Traits:
     def add(self, one: Any, other: Any) -> None:
         """Two values of the monolith that differ."""
         self.values += 1
-        self.shapes.update(name for name, accepts in _SHAPES.items() if accepts(one, other))
+        for name, accepts in _SHAPES.items():
+            if accepts(one, other):
+                self.shapes[name] = self.shapes.get(name, 0) + 1
         if (seconds := seconds_apart(one, other)) is not None:
             self.times += 1
             self.seconds = max(self.seconds, seconds)
         if (numbers := _numbers_apart(one, other)) is not None:
             self.numbers += 1
+            self.mixed += type(one) is not type(other)
             self.distance = max(self.distance, numbers[0])
             self.share = max(self.share, numbers[1])
 
     def merge(self, other: "Traits") -> None:
         self.values += other.values
-        self.shapes.update(other.shapes)
+        for name, count in other.shapes.items():
+            self.shapes[name] = self.shapes.get(name, 0) + count
         self.numbers += other.numbers
+        self.mixed += other.mixed
         self.distance = max(self.distance, other.distance)
         self.share = max(self.share, other.share)
         self.times += other.times

@@ -32,7 +32,8 @@ class Sampling:
             return False
         chosen = self._phases.get(decision.phase.name) or _DEFAULT
         plain = exchange.method in _SAFE and not decision.write and not fields.has_body
-        if not plain and match.route.name not in chosen.mirror:
+        route = match.route.name or match.route.path
+        if not plain and route not in chosen.mirror:
             return False
         phase, flags = decision.phase.name, exchange.path.snapshot.flags
         drawn = decision.shadow
@@ -40,7 +41,7 @@ class Sampling:
             drawn = flags.enabled(f"{phase}.shadow", self.sample(phase, exchange.key, exchange.request_id))
         if not chosen.at_least or not flags.share(f"{phase}.shadow"):
             return drawn
-        return self._is_due((phase, match.route.name), chosen.at_least, drawn=drawn)
+        return self._is_due((phase, route), chosen.at_least, drawn=drawn)
 
     def sample(self, phase: str | None, key: str | None, request_id: bytes) -> str:
         """What the share is drawn by."""

@@ -18,7 +18,7 @@ from statistics import NormalDist
 from facade.noise import ORDER, FieldNoise, Noise, Traits
 from migration.intervals import Interval, wilson
 
-CHANCE = 0.01
+CHANCE = 0.001
 """How likely a set of pairs may be by chance before the service is blamed, over all fields of a phase."""
 LEAST = 5
 """Pairs in which the monolith must differ from itself in a field before that is taken for noise."""

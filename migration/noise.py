@@ -1,6 +1,5 @@
 """Where the outcome of calibration is kept, and read back."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -62,11 +61,7 @@ def _noise(row: Row[Any]) -> Noise:
         row.pairs,
         row.noisy,
         {
-            (path, kind): FieldNoise(both, monolith, service, _traits(traits))
+            (path, kind): FieldNoise(both, monolith, service, Traits(**traits))
             for path, kind, both, monolith, service, traits in row.fields
         },
     )
-
-
-def _traits(stored: Mapping[str, Any]) -> Traits:
-    return Traits(**{**stored, "shapes": Counter(stored["shapes"])})

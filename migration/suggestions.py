@@ -32,13 +32,14 @@ class Suggestion:
 
 
 def suggest(judged: Iterable[FieldJudgement], rules: Rules) -> list[Suggestion]:
-    """A rule for every field that is noise, unless its values have nothing in common or the plan has it."""
-    found = []
-    for field in judged:
-        rule = _rule(field) if field.judgement is Judgement.NOISE else None
-        if rule is not None and rule not in rules.of(field.route).every():
-            found.append(Suggestion(field.route, rule, field))
-    return found
+    """Rules for every field that is noise, unless its values have nothing in common or the plan has them."""
+    return [
+        Suggestion(field.route, rule, field)
+        for field in judged
+        if field.judgement is Judgement.NOISE
+        for rule in _rules(field)
+        if rule not in rules.of(field.route).every()
+    ]
 
 
 def to_toml(suggestions: Sequence[Suggestion]) -> str:
@@ -83,6 +84,14 @@ def _evidence(field: FieldJudgement) -> str:
     )
 
 
+def _rules(field: FieldJudgement) -> Iterator[Rule]:
+    rule = _rule(field)
+    if rule is not None:
+        yield rule
+        if field.traits.mixed:
+            yield Rule(RuleKind.NUMBER_FORM, field.path)
+
+
 def _rule(field: FieldJudgement) -> Rule | None:
     if not field.path.startswith("$") or "[redacted" in field.path:
         return None
@@ -96,7 +105,7 @@ def _rule(field: FieldJudgement) -> Rule | None:
         return Rule(RuleKind.TOLERANCE, field.path, f"{seconds}s")
     if traits.numbers == traits.values:
         return Rule(RuleKind.TOLERANCE, field.path, _tolerance(traits))
-    shape = next((name for name in _SHAPES if traits.shapes[name] == traits.values), None)
+    shape = next((name for name in _SHAPES if traits.shapes.get(name) == traits.values), None)
     return Rule(RuleKind.SHAPE, field.path, shape) if shape is not None else None
 
 
