@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from facade.decide import UNMATCHED, Decision, decide
+from facade.decide import decide
+from facade.decision import UNMATCHED, Decision
 from facade.headers import OVERRIDE
 from facade.method import agree
 from facade.sticky import sticky_key

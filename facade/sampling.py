@@ -11,7 +11,7 @@ from flags.side import MONOLITH
 if TYPE_CHECKING:
     from facade.exchange import Exchange
 
-_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _MINUTE = 60.0
 
 
@@ -31,21 +31,21 @@ class Sampling:
         if fields.upgrade is not None or decision.reason == _FORCED:
             return False
         chosen = self._phases.get(decision.phase.name) or _DEFAULT
-        plain = exchange.method in _SAFE and not decision.write and not fields.has_body
+        plain = exchange.method in SAFE and not decision.write and not fields.has_body
         route = match.route.name or match.route.path
         if not plain and route not in chosen.mirror:
             return False
-        phase, flags = decision.phase.name, exchange.path.snapshot.flags
-        drawn = decision.shadow
+        phase, drawn = decision.phase.name, decision.shadow
+        share = exchange.path.snapshot.flags.rule(f"{phase}.shadow")
         if decision.write:
-            drawn = flags.enabled(f"{phase}.shadow", self.sample(phase, exchange.key, exchange.request_id))
-        if not chosen.at_least or not flags.share(f"{phase}.shadow"):
+            drawn = share.includes(self.sample(phase, exchange.key, exchange.request_id))
+        if not chosen.at_least or not share.share:
             return drawn
         return self._is_due((phase, route), chosen.at_least, drawn=drawn)
 
-    def sample(self, phase: str | None, key: str | None, request_id: bytes) -> str:
+    def sample(self, phase: str | None, key: str | None, request_id: bytes) -> bytes:
         """What the share is drawn by."""
-        return request_id.decode() if key is None or phase not in self._by_key else key
+        return request_id if key is None or phase not in self._by_key else key.encode(*_ANY_TEXT)
 
     def _is_due(self, route: tuple[str, str], least: float, *, drawn: bool) -> bool:
         """Whether it is drawn, or its route has had less than its least; what was drawn counts as well."""
@@ -57,4 +57,5 @@ class Sampling:
 
 
 _FORCED = "override"
+_ANY_TEXT = ("utf-8", "surrogatepass")
 _DEFAULT = ShadowRules()

@@ -92,11 +92,11 @@ class Shadow:
         except NoAnswer as nothing:
             self.accounts.drop(phase, group, nothing.reason)
             return
-        task = asyncio.get_running_loop().create_task(self._settle(mirrored))
+        task = asyncio.get_running_loop().create_task(self.settle(mirrored))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def _settle(self, mirrored: Mirrored) -> None:
+    async def settle(self, mirrored: Mirrored) -> None:
         """Bring one mirrored request to exactly one end in the accounts."""
         try:
             await self._judge(mirrored)
