@@ -1,5 +1,6 @@
 """A request that the monolith answered, as the shadow asks it once more."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 
 _EXPECT = b"Expect: 100-continue\r\n"
+_HOST = re.compile(rb"\nX-Forwarded-Host: ([^\r]+)")
+_SCHEME = re.compile(rb"\nX-Forwarded-Proto: ([^\r]+)")
+"""As the facade itself writes them; a client's own do not get that far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,7 @@ class Mirrored:
         """As its client sees it; ``own`` are the names of the sides that mean the client's."""
         if not self.target.startswith(b"/"):
             return Asked(self.target.decode("latin-1"), own)
-        fields = {}
-        for line in self.lines.split(b"\r\n"):
-            name, _, value = line.partition(b":")
-            fields[name.lower()] = value.strip()
-        host, scheme = fields.get(b"x-forwarded-host"), fields.get(b"x-forwarded-proto")
-        if not host or not scheme:
+        host, scheme = _HOST.search(self.lines), _SCHEME.search(self.lines)
+        if host is None or scheme is None:
             return Asked("", own)
-        return Asked((scheme + b"://" + host + self.target).decode("latin-1"), own)
+        return Asked((b"%b://%b%b" % (scheme[1], host[1], self.target)).decode("latin-1"), own)

@@ -28,7 +28,7 @@ class Sampling:
         decision, match, fields = exchange.decision, exchange.match, exchange.fields
         if decision.side is not MONOLITH or match is None or decision.phase is None:
             return False
-        if fields.upgrade is not None or decision.reason == _FORCED:
+        if fields.upgrade is not None or match.route.retired or decision.reason == _FORCED:
             return False
         chosen = self._phases.get(decision.phase.name) or _DEFAULT
         plain = exchange.method in SAFE and not decision.write and not fields.has_body
