@@ -120,9 +120,14 @@ class Shadow:
         if again or (pair is not None and pair.differs):
             # A write may have passed between the answers: only what still differs counts.
             await asyncio.sleep(self._recheck_delay)
-            answers = await self._ask_again(service, mirrored)
-            found, pair = await self._compared(answers, mirrored)
-            outcome = found if again else outcome
+            try:
+                answers = await self._ask_again(service, mirrored)
+                found, pair = await self._compared(answers, mirrored)
+                outcome = found if again else outcome
+            except NoAnswer:
+                if again:
+                    raise
+                pair = None  # both sides agree, and of the noise nothing is known
         if outcome.differences:
             self.accounts.sample(_sample(mirrored, outcome, answers, shadow_ms))
         if pair is not None:

@@ -240,18 +240,20 @@ async def test_what_is_not_calibrated_asks_the_monolith_nothing(start: Starting)
     assert facade.control.counts[0].noise.pairs == 0
 
 
-async def test_a_monolith_that_does_not_answer_twice_spoils_no_comparison(start: Starting) -> None:
-    async def once(
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_monolith_that_stops_answering_spoils_no_comparison(start: Starting, times: int) -> None:
+    async def answering(
         upstream: RecordingUpstream,
         request: Received,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        answer = ok() if len(upstream.requests) == 1 else raw(b"", keep=False)
+        asked = len(upstream.requests)
+        answer = ok(b"hello" if asked == 1 else b"again") if asked <= times else raw(b"", keep=False)
         return await answer(upstream, request, reader, writer)
 
-    facade = await start({"shadow": 100, "calibrate": 100}, shadow=QUICK)
-    facade.monolith.answer = once
+    facade = await start({"shadow": 100, "calibrate": 100}, shadow=QUICK, recheck_delay=0.0)
+    facade.monolith.answer = answering
     await (await facade.client()).get(b"/search")
     await facade.until(lambda: total(facade, "matched") == 1)
     assert facade.control.counts[0].noise.pairs == 0
