@@ -21,7 +21,7 @@ from facade.worker import Worker
 from migration.check_metrics import CheckMetrics
 from migration.control import Control
 from migration.evidence import ControlEvidence
-from migration.facade_plan import certificate, facade_config
+from migration.facade_plan import certificate, facade_config, retentions
 from migration.journal import Run
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
@@ -58,8 +58,8 @@ def worker_application() -> Application:
             access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)),
             workers=int(os.environ[WORKERS_VARIABLE]),
         )
-        evidence, progress = ControlEvidence(control), ControlProgress(control)
-        return Worker(config, source, ControlWorkers(control), evidence, progress)
+        evidence = ControlEvidence(control, retentions(plan))
+        return Worker(config, source, ControlWorkers(control), evidence, ControlProgress(control))
 
     return application(build)
 
