@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dual_write.check_pace import POLITE, Manners, Pace
 from dual_write.check_result import shown_key
 from dual_write.check_suspects import Settle
 from dual_write.digest_keys import Key
@@ -58,7 +59,11 @@ class ReferenceResult:
 
 
 def check_references(
-    child: sa.Engine, parent: sa.Engine, references: Sequence[Reference], settle: Settle | None
+    child: sa.Engine,
+    parent: sa.Engine,
+    references: Sequence[Reference],
+    settle: Settle | None,
+    manners: Manners = POLITE,
 ) -> list[ReferenceResult]:
     """Look up every value that ``references`` name; those with a NULL name nothing.
 
@@ -67,7 +72,11 @@ def check_references(
     """
     if not references:
         return []
-    with SideReader(child, "referring") as ours, SideReader(parent, "referenced") as theirs:
+    pace, seconds = Pace(manners.share), manners.statement_seconds
+    with (
+        SideReader(child, "referring", pace, seconds) as ours,
+        SideReader(parent, "referenced", pace, seconds) as theirs,
+    ):
         return [_checked(reference, ours, theirs, settle) for reference in references]
 
 
@@ -106,10 +115,11 @@ def _named(pair: TablePair) -> Iterator[list[Key]]:
     """The distinct values that the referring rows hold, in order."""
     after: Key | None = None
     while True:
-        rows = pair.source.read(pair.source_query.distinct(Range(after), _VALUES))
+        most = pair.source.pace.rows(_VALUES)
+        rows = pair.source.ask(pair.source_query.distinct(Range(after), most)).result()
         keys = list(dict.fromkeys(map(pair.columns.key_of, rows)))
         if keys:
             yield keys
-        if len(rows) < _VALUES:
+        if len(rows) < most:
             return
         after = keys[-1]

@@ -15,7 +15,7 @@ from dual_write.errors import DataError
 from dual_write.replication import Replication
 from flags.side import Side
 from migration.check_history import Scope, last_check
-from migration.checking import CheckReport, check_phase
+from migration.checking import CheckReport, check_phase, planned_manners
 from migration.errors import MigrationError
 from migration.stages import Stage
 from migration.wiring import Wiring
@@ -120,7 +120,7 @@ def scheduled(wiring: Wiring, phase: str, ending: threading.Event) -> threading.
     section = wiring.plan.phase(phase).check
     if section.every is None:
         return None
-    habit = Habit(section.every, section.whole_every, Manners(section.share / 100))
+    habit = Habit(section.every, section.whole_every, planned_manners(wiring, phase))
     return threading.Thread(
         target=watch, args=(wiring, phase, habit, ending, partial(_logged, phase)), name=f"check {phase}"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from dual_write.check import POLITE, Manners, Progress, Vantage, run_check
 from dual_write.check_flow import flow_between
+from dual_write.check_pace import STATEMENT_SECONDS
 from dual_write.check_result import CheckResult, Finding
 from dual_write.check_sample import Sample
 from dual_write.database import open_engine
@@ -85,7 +86,7 @@ def check_phase(
     progress: Progress | None = None,
     table: str | None = None,
     limit: int | None = None,
-    manners: Manners = POLITE,
+    manners: Manners | None = None,
     fresh: bool = False,
     since: bool = False,
     sample: Sample | None = None,
@@ -94,13 +95,15 @@ def check_phase(
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
-    ``table`` and ``limit`` narrow the check; a check of one table alone opens no gate and is not remembered.
+    Without ``manners`` it has those of the plan. ``table`` and ``limit`` narrow the check; a check of one
+    table alone opens no gate and is not remembered.
     A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
     its first beginning. With ``since`` only those keys are compared that changed behind the last check, if
     that was clean, or else everything. With ``snapshot`` each side is read as of one moment.
     Raises DataError when the check could not be carried through, and MigrationError for an unknown phase.
     """
     record = wiring.control.phase(phase)
+    manners = manners or planned_manners(wiring, phase)
     marks = known_marks(wiring.control, phase, _compared(wiring, record)) if since and not sample else {}
     scope = Scope.SAMPLE if sample else Scope.SINCE if marks else Scope.WHOLE
     narrowed = table is not None or limit is not None or record.stage is Stage.OFF
@@ -132,7 +135,7 @@ def check_phase(
             for to, compared in flows_of(mappings, record).items()
             if table is None or any(table in flow.tables for flow in compared)
         ]
-        sound = _soundness(wiring, replication, record) if whole and mappings else SOUND
+        sound = _soundness(wiring, replication, record, manners) if whole and mappings else SOUND
         if table is not None and not results:
             names = ", ".join(sorted(mapping.monolith for mapping in mappings))
             raise SchemaError(f"phase {phase!r} has no table {table!r}. It has: {names}.")
@@ -142,6 +145,13 @@ def check_phase(
         if memory is not None:
             memory.forget()
     return report
+
+
+def planned_manners(
+    wiring: Wiring, phase: str, *, share: int | None = None, seconds: int = STATEMENT_SECONDS
+) -> Manners:
+    """With another percentage of the time than the plan's, if it is given."""
+    return Manners((share or wiring.plan.phase(phase).check.share) / 100, seconds)
 
 
 @contextmanager
@@ -237,11 +247,12 @@ def _compare(
         )
 
 
-def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord) -> Soundness:
+def _soundness(wiring: Wiring, replication: Replication, record: PhaseRecord, manners: Manners) -> Soundness:
     to = record.writer.other
     if record.stage is Stage.COMPLETE:
-        return soundness(wiring, record.name, replication.mappings, None)
-    found = soundness(wiring, record.name, replication.mappings, lambda: _settled(replication, record, to))
+        return soundness(wiring, record.name, replication.mappings, None, manners)
+    settle = lambda: _settled(replication, record, to)  # noqa: E731
+    found = soundness(wiring, record.name, replication.mappings, settle, manners)
     # While writes are split each side numbers its own rows, whatever the other has come to.
     return found if record.split else replace(found, behind=replication.sequences_behind(record.writer))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dual_write.check_pace import POLITE, Manners
 from dual_write.check_suspects import Settle
 from dual_write.database import open_engine
 from dual_write.invariants import Holding, Invariant, InvariantResult, check_invariants
@@ -54,7 +55,11 @@ SOUND = Soundness()
 
 
 def soundness(
-    wiring: Wiring, phase: str, mappings: Sequence[TableMapping], settle: Settle | None
+    wiring: Wiring,
+    phase: str,
+    mappings: Sequence[TableMapping],
+    settle: Settle | None,
+    manners: Manners = POLITE,
 ) -> Soundness:
     """Raises DataError when it could not be found out."""
     section = wiring.plan.phase(phase)
@@ -62,15 +67,16 @@ def soundness(
     with _engines(wiring) as engine:
         monolith = engine(Home(None))
         found = crossings(monolith, moved_tables(phase, mappings), _elsewhere(wiring, phase))
-        references = [result for each in found for result in _followed(each, engine, settle)]
+        references = [result for each in found for result in _followed(each, engine, settle, manners)]
         invariants = check_invariants(monolith, engine(Home(phase)), said, settle) if said else []
     return Soundness(invariants, references)
 
 
 def _followed(
-    crossing: Crossing, engine: Callable[[Home], sa.Engine], settle: Settle | None
+    crossing: Crossing, engine: Callable[[Home], sa.Engine], settle: Settle | None, manners: Manners
 ) -> list[ReferenceResult]:
-    return check_references(engine(crossing.child), engine(crossing.parent), [crossing.reference], settle)
+    child, parent = engine(crossing.child), engine(crossing.parent)
+    return check_references(child, parent, [crossing.reference], settle, manners)
 
 
 def _elsewhere(wiring: Wiring, phase: str) -> list[Moved]:

@@ -14,7 +14,7 @@ from dual_write.check_result import CheckResult, TableResult, shown_key
 from dual_write.check_sample import Sample
 from flags.side import Side
 from migration.check_watching import Habit
-from migration.checking import check_databases, check_phase
+from migration.checking import check_databases, check_phase, planned_manners
 from migration.cli.again import watch_phase
 from migration.cli.bars import bars
 from migration.cli.findings import show, show_repair
@@ -136,7 +136,7 @@ def check(
     )
     if phase is not None and watch:
         with opened(plan) as wiring:
-            habit = Habit(every, whole_every, _manners(share, timeout, wiring, phase))
+            habit = Habit(every, whole_every, planned_manners(wiring, phase, share=share, seconds=timeout))
             clean = watch_phase(wiring, phase, habit, json=json)
         raise typer.Exit(OK if clean else FINDING)
     if phase is None:
@@ -151,14 +151,14 @@ def check(
                 ignore=ignore or (),
                 progress=shown.show,
                 limit=limit,
-                manners=_manners(share, timeout),
+                manners=Manners(share / 100 if share else POLITE.share, timeout),
                 snapshot=snapshot,
             )
         _keep([("target", result)], table, export, html)
         _tell(table, [("target", result)], result.to_json, export, json)
         raise typer.Exit(OK if result.clean else FINDING)
     with opened(plan) as wiring:
-        manners = _manners(share, timeout, wiring, phase)
+        manners = planned_manners(wiring, phase, share=share, seconds=timeout)
         if keep is not None:
             _keep_side(wiring, phase, keep, json=json)
         with bars(json) as shown:
@@ -190,15 +190,6 @@ def check(
         show_repair(mended, applied=apply)
     if not report.clean:
         raise typer.Exit(FINDING)
-
-
-def _manners(
-    share: int | None, seconds: int, wiring: Wiring | None = None, phase: str | None = None
-) -> Manners:
-    """As typed; else as the plan has it, if there is one."""
-    if share is None and wiring and phase:
-        share = wiring.plan.phase(phase).check.share
-    return Manners(POLITE.share if share is None else share / 100, seconds)
 
 
 def _refuse(*rules: tuple[bool, str]) -> None:
