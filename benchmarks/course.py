@@ -10,7 +10,7 @@ import jwt
 
 from benchmarks import ours
 from benchmarks.load import requests_per_second
-from benchmarks.open_loop import latencies
+from benchmarks.open_loop import Latencies, latencies
 from benchmarks.pinning import pinned
 from benchmarks.servers import free_port, running
 
@@ -70,8 +70,12 @@ class Course:
 
     def p99(self, port: int, rate: float) -> float:
         """Milliseconds, at ``rate`` requests a second."""
+        return self.latencies(port, rate).p99
+
+    def latencies(self, port: int, rate: float) -> Latencies:
+        """At ``rate`` requests a second."""
         with pinned(self.load):
-            return latencies(_url(port), _fields(), rate, self.seconds).p99
+            return latencies(_url(port), _fields(), rate, self.seconds)
 
 
 def _url(port: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from facade.compare_decode import NotJsonError, decode
 from facade.compare_headers import Headers, compare_header, is_json, values_of
-from facade.compare_json import compare_json
+from facade.compare_json import Watch, compare_json
 from facade.compare_location import Asked
 from facade.compare_rules import Place, Rule, RuleKind, compile_rules
 from facade.evidence import Difference
@@ -94,8 +94,12 @@ class Outcome:
     rules: Mapping[str, int]
 
 
-def compare(primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNOWN) -> Outcome:
-    """Compare two answers to the same request; with ``asked`` also URLs that are relative to it."""
+def compare(
+    primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNOWN, watch: Watch | None = None
+) -> Outcome:
+    """Compare two answers to the same request; with ``asked`` also URLs that are relative to it.
+
+    ``watch`` is told of the differences of JSON documents with their values, which hold secrets."""
     if primary.status != shadow.status:
         return _outcome([Difference("status", "status", str(primary.status), str(shadow.status))])
     headers = [
@@ -108,15 +112,17 @@ def compare(primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNO
         return _outcome(headers)
     if not is_json(primary.headers):
         return _outcome([*headers, _other(left, right)])
-    return _compare_documents(left, right, rules, headers)
+    return _compare_documents(left, right, rules, headers, watch)
 
 
-def _compare_documents(left: bytes, right: bytes, rules: Rules, headers: list[Difference]) -> Outcome:
+def _compare_documents(
+    left: bytes, right: bytes, rules: Rules, headers: list[Difference], watch: Watch | None
+) -> Outcome:
     ours, theirs = _document(left), _document(right)
     if isinstance(ours, NotJsonError) or isinstance(theirs, NotJsonError):
         return _outcome([*headers, _other(left, right, ours, theirs)])
     try:
-        found = compare_json(ours, theirs, rules.place())
+        found = compare_json(ours, theirs, rules.place(), watch)
     except RecursionError:
         return _outcome([*headers, _other(left, right)])
     return _outcome([*headers, *found.differences], found.fields, found.rules)
