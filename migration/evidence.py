@@ -92,12 +92,16 @@ _DEFAULT = Retention()
 def shadow_summary(
     control: Control, phase: str, since: float, until: float | None = None, view: View = WHOLE
 ) -> ShadowSummary:
-    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now)."""
+    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now).
+
+    A minute in which one period ends and the next begins belongs to the next.
+    """
     with control.read() as connection:
         end = control.now(connection) if until is None else until
-        stored = connection.execute(
-            select(shadow_counts).where(_counted(phase, since), shadow_counts.c.slot < end)
-        )
+        asked = select(shadow_counts).where(_counted(phase, since))
+        if until is not None:
+            asked = asked.where(shadow_counts.c.slot <= until - SLOT_SECONDS)
+        stored = connection.execute(asked)
         slots = [(float(row.slot), _counts(row)) for row in stored]
         samples = connection.scalars(
             select(shadow_samples.c.sample)

@@ -70,7 +70,7 @@ def changes_table(changed: Changes) -> Table:
         table.add_row(Text(route.route), *rates, Text(route.turn, _COLOURS[route.turn]))
     table.add_section()
     for field in changed.fields[:_FIELDS]:
-        frequencies = (f"{each:.1f} ‰" for each in (field.before, field.now))
+        frequencies = (f"{each:,.{int(each < 10)}f} ‰" for each in (field.before, field.now))
         what = Text(f"{field.path} ({field.kind}) in {field.route}")
         table.add_row(what, *frequencies, Text(field.remark, _COLOURS[field.turn]))
     table.add_section()
