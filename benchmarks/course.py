@@ -40,11 +40,17 @@ class Course:
 
     @contextmanager
     def facade(
-        self, backend: int, *cores: int, workers: int = 1, shadow: bool = False
+        self,
+        backend: int,
+        *cores: int,
+        workers: int = 1,
+        shadow: bool = False,
+        service: int | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Our facade's port and process id. Its access log is written to a file."""
         port = free_port()
-        command, environment = ours.command(port, workers=workers), ours.environment(backend, shadow=shadow)
+        command = ours.command(port, workers=workers)
+        environment = ours.environment(backend, shadow=shadow, service=service)
         log = self.directory / f"access-{port}.log"
         with pinned(*(cores or (self.proxy,))), running(command, port, environment, log) as process:
             yield port, process

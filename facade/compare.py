@@ -102,17 +102,33 @@ def compare(
     ``watch`` is told of the differences of JSON documents with their values, which hold secrets."""
     if primary.status != shadow.status:
         return _outcome([Difference("status", "status", str(primary.status), str(shadow.status))])
+    read, names = _reads(primary, shadow), rules.headers
+    if not read:
+        names = tuple(dict.fromkeys((*(name for name in names if name != "content-type"), "location")))
     headers = [
         found
-        for name in rules.headers
+        for name in names
         if (found := compare_header(name, primary.headers, shadow.headers, asked)) is not None
     ]
     left, right = _bodies(primary, shadow)
-    if left == right:
+    if left == right or not read:
         return _outcome(headers)
     if not is_json(primary.headers):
         return _outcome([*headers, _other(left, right)])
     return _compare_documents(left, right, rules, headers, watch)
+
+
+def _reads(primary: Answer, shadow: Answer) -> bool:
+    """Whether a client reads what both answers have for a body. Not where the status says that there is none,
+    nor that of a redirect, which it follows."""
+    if primary.status in _REDIRECTS:
+        led = all(values_of("location", answer.headers) for answer in (primary, shadow))
+        return not led or is_json(primary.headers)
+    return primary.status not in _BODYLESS
+
+
+_BODYLESS = frozenset({204, 304})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def _compare_documents(

@@ -9,12 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 
 from facade.evidence import Comparison, Difference, ShadowCounts
 from migration.control import Control, insert_absent
-from migration.noise import record_noise
-from migration.schema.tables import shadow_counts, shadow_noise, shadow_samples
+from migration.noise import HOUR, record_noise, tidy_noise
+from migration.schema.tables import shadow_counts, shadow_samples
 from migration.summary import WHOLE, Agreement, ShadowSummary, View, merge, summarise_phase
 
 SLOT_SECONDS = 60
-HOUR = 3600
 FOLD_SECONDS = 86_400
 """Slots that are older become one an hour: what is kept stays small, however long a phase is shadowed."""
 FIELDS_KEPT = 500
@@ -92,12 +91,16 @@ _DEFAULT = Retention()
 def shadow_summary(
     control: Control, phase: str, since: float, until: float | None = None, view: View = WHOLE
 ) -> ShadowSummary:
-    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now)."""
+    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now).
+
+    A minute in which one period ends and the next begins belongs to the next.
+    """
     with control.read() as connection:
         end = control.now(connection) if until is None else until
-        stored = connection.execute(
-            select(shadow_counts).where(_counted(phase, since), shadow_counts.c.slot < end)
-        )
+        asked = select(shadow_counts).where(_counted(phase, since))
+        if until is not None:
+            asked = asked.where(shadow_counts.c.slot <= until - SLOT_SECONDS)
+        stored = connection.execute(asked)
         slots = [(float(row.slot), _counts(row)) for row in stored]
         samples = connection.scalars(
             select(shadow_samples.c.sample)
@@ -188,12 +191,9 @@ def _tidy(connection: Connection, phase: str, now: float, retention: Retention) 
     counts, samples = shadow_counts.c, shadow_samples.c
     connection.execute(delete(shadow_counts).where(counts.phase == phase, counts.slot < oldest))
     connection.execute(delete(shadow_samples).where(samples.phase == phase, samples.at < oldest))
-    connection.execute(
-        delete(shadow_noise).where(shadow_noise.c.phase == phase, shadow_noise.c.slot < oldest)
-    )
-    old = and_(
-        counts.phase == phase, counts.slot < int(now - FOLD_SECONDS) // HOUR * HOUR, counts.slot % HOUR != 0
-    )
+    whole = int(now - FOLD_SECONDS) // HOUR * HOUR
+    tidy_noise(connection, phase, oldest, whole)
+    old = and_(counts.phase == phase, counts.slot < whole, counts.slot % HOUR != 0)
     folding = select(shadow_counts).where(old).order_by(counts.route, counts.slot).limit(_FOLDED_AT_ONCE)
     for row in connection.execute(folding.with_for_update()).all():
         _add_counts(connection, row.slot // HOUR * HOUR, _counts(row))
