@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
+from math import isqrt
 from secrets import randbits
 from typing import TypeVar
 
@@ -32,14 +33,13 @@ STREAMED_ROWS = 5_000
 _LISTED_ROWS = 2_000
 # So many are held in memory at once when nearly all rows differ.
 _LISTED_AT_ONCE = 10_000
-# A range that differs is split into so many parts, by a hash of the key: few enough to be told in few bytes,
-_PARTS = 1_024
-# and if most of those differ, into parts of about so many rows.
+# A range that differs is split by a hash of the key: first into about as many parts as each then has rows, which
+# few bytes tell, and if most of those differ, into parts of about so many rows.
 _ROWS_OF_A_PART = 8
 # From so many parts on that differ, differences are taken to be scattered over the whole table,
 _SCATTERED = 32
-# and a range has no more rows than a thousand parts tell apart. It grows while nothing differs.
-_SCATTERED_ROWS = _PARTS * _ROWS_OF_A_PART
+# and a range has no more than so many rows. It grows while nothing differs.
+_SCATTERED_ROWS = 8_192
 # A range with this many times the rows it should have is split by the side that has them.
 _OVERFULL = 4
 
@@ -97,8 +97,8 @@ class PushedDown:
 
     def _located(self, digests: "Digests", differing: Collection[int]) -> Iterator[Chunk]:
         yield Chunk(digests.rows[0], ())
-        finest = _parts_of(max(digests.rows))
-        for finer in (min(_PARTS, finest), finest):
+        rows = max(digests.rows)
+        for finer in (1 << isqrt(rows).bit_length(), 1 << (rows // _ROWS_OF_A_PART).bit_length()):
             if digests.parts < finer and digests.rows_in(differing) > _LISTED_ROWS:
                 digests = Digests(self._pair, digests.within, self._seed, finer)
                 differing = digests.differing()
@@ -254,10 +254,6 @@ def suspects(
         for key in {**source, **target}
         if key not in source or key not in target or columns.differing(source[key], target[key])
     )
-
-
-def _parts_of(rows: int) -> int:
-    return 1 << (rows // _ROWS_OF_A_PART).bit_length()
 
 
 def _row_hashes(within: Range, seed: int, parts: int, chosen: Sequence[int], query: Query) -> Statement:
