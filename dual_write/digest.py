@@ -33,8 +33,8 @@ STREAMED_ROWS = 5_000
 _LISTED_ROWS = 2_000
 # So many are held in memory at once when nearly all rows differ.
 _LISTED_AT_ONCE = 10_000
-# A range that differs is split by a hash of the key: first into as many parts as each then has rows, about, which
-# few bytes tell, and if most of those differ, into parts of about so many rows.
+# A range that differs is split by a hash of the key: first into about as many parts as each then has rows,
+# which few bytes tell, and if most of those differ, into parts of about so many rows.
 _ROWS_OF_A_PART = 8
 # From so many parts on that differ, differences are taken to be scattered over the whole table,
 _SCATTERED = 32
