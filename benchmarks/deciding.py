@@ -7,7 +7,8 @@ from time import perf_counter
 from facade.decide import Decision, decide
 from facade.routes import Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
-from flags.rollout import Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 

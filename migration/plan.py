@@ -12,10 +12,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dual_write.kafka_settings import Brokers
 from facade import routes as facade_routes
 from facade.routes import RouteTable
+from flags.unleash_account import Account
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
 from migration.plan_columns import ColumnRule
+from migration.plan_flags import Flags
 from migration.plan_gates import Gates
 from migration.plan_kafka import Kafka
 from migration.plan_lines import Place
@@ -23,7 +25,6 @@ from migration.plan_sections import (
     Control,
     Database,
     Facade,
-    Flags,
     Monolith,
     Phase,
     Relay,
@@ -158,6 +159,10 @@ class Plan(BaseSettings):
             return None
         password = plan_secrets.kafka_password(self.kafka, self.directory)
         return self.kafka.brokers(self.directory, password)
+
+    def unleash(self) -> Account | None:
+        """The Unleash server that keeps the flags, if one does. Raises MigrationError for a token's file."""
+        return plan_secrets.unleash_account(self.flags, self.directory)
 
     def _placed(self, source: plan_source.Source) -> Self:
         """This plan with files made absolute and passwords read. Raises PlanError when one cannot be."""

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from dual_write.resolve import TableSpec
 from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
-from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
@@ -114,10 +113,6 @@ class Relay(Section):
     """``metrics`` is where ``strangler relay`` answers Prometheus; nowhere without it."""
 
     metrics: Address | None = None
-
-
-class Flags(Section):
-    precision: Precision = Precision.PERCENT
 
 
 class Route(Section):

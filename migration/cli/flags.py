@@ -10,6 +10,7 @@ import typer
 
 from flags.errors import FlagError
 from flags.percent import format_percent, parse_percent
+from flags.unleash_mirror import kept_in_unleash
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import out, print_json, print_table
 from migration.cli.session import opened
@@ -37,6 +38,7 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
         stored = wiring.flags.list()
         revision = wiring.control.revision()
     now = time.time()
+    followed = wiring.plan.flags.unleash is not None
     rows = [
         {
             "name": flag.name,
@@ -44,6 +46,8 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
             "percent": format_percent(flag.share),
             "age_seconds": round(now - flag.updated_at, 1),
             "updated_by": flag.updated_by,
+            "killed": flag.killed,
+            "told": flag.told_at is not None if followed and kept_in_unleash(flag.name) else None,
         }
         for flag in stored
     ]
@@ -56,10 +60,10 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
         [
             (
                 r["name"],
-                "yes" if r["enabled"] else "no",
+                "yes" if r["enabled"] else "killed" if r["killed"] else "no",
                 r["percent"],
                 f"{r['age_seconds']:.0f} s ago",
-                r["updated_by"],
+                f"{r['updated_by']}{', Unleash is not told yet' if r['told'] is False else ''}",
             )
             for r in rows
         ],
@@ -117,6 +121,8 @@ def import_flags(
     if not isinstance(document, dict):
         raise FlagError(f"{file}: not a feature document: an object with `features` was expected.")
     with opened(plan) as wiring:
+        if (unleash := wiring.plan.flags.unleash) is not None:
+            raise FlagError(f"the flags are kept in Unleash at {unleash.url}. Import the document there.")
         revision = FlagDesk(wiring.control, wiring.flags).import_(document)
         _report(wiring, {"imported": len(document.get("features", ())), "revision": revision}, json=json)
 

@@ -12,6 +12,7 @@ from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_flags import Flags, Unleash
 from migration.plan_gates import Gates
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
@@ -19,7 +20,6 @@ from migration.plan_sections import (
     Control,
     Excuses,
     Facade,
-    Flags,
     Keep,
     Monolith,
     Phase,
@@ -49,6 +49,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[monolith.tls], [phases.service.tls]": ServerTls,
     "[relay]": Relay,
     "[flags]": Flags,
+    "[flags.unleash]": Unleash,
     "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,

@@ -7,7 +7,8 @@ from facade.aggregate import Aggregate
 from facade.decide import AGGREGATED, UNCLAIMED, UNMATCHED, Decision, decide
 from facade.routes import Match, Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
-from flags.rollout import OFF, ON, Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import OFF, ON, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 
