@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from facade.routes import Match
 from facade.snapshot import PhaseTraffic, Snapshot
+from flags.context import Context
 from flags.side import MONOLITH, SERVICE, Side
 
 
@@ -37,12 +38,18 @@ AGGREGATED = Decision(MONOLITH, "aggregated")
 
 
 def decide(
-    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, request_id: str
+    snapshot: Snapshot,
+    match: Match | None,
+    key: str | None,
+    sticky: str | None,
+    request_id: str,
+    context: Context | None = None,
 ) -> Decision:
     """Decide one request.
 
     ``key`` is its routing key; ``sticky`` stands in for a missing one when a read is split (the value of
-    the facade's own cookie), but never owns a write. Shadow samples are drawn by ``request_id``.
+    the facade's own cookie), but never owns a write. Shadow samples are drawn by ``request_id``. ``context``
+    is for the flags that ask for more.
     """
     if match is None:
         return UNMATCHED
@@ -57,7 +64,7 @@ def decide(
     if route.retired:
         return Decision(MONOLITH, "retired", traffic, match.write)
     choose = _decide_write(snapshot, traffic, key) if match.write else None
-    return choose or _decide_read(snapshot, traffic, key or sticky, request_id)
+    return choose or _decide_read(snapshot, traffic, key or sticky, request_id, context)
 
 
 def _decide_write(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Decision:
@@ -75,14 +82,16 @@ def writer_of(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Sid
     return SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else MONOLITH
 
 
-def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str) -> Decision:
+def _decide_read(
+    snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str, context: Context | None
+) -> Decision:
     side = traffic.reads
     split = side is None
     if side is None:
-        side = SERVICE if snapshot.flags.enabled(f"{traffic.name}.reads", key) else MONOLITH
+        side = SERVICE if snapshot.flags.enabled(f"{traffic.name}.reads", key, context) else MONOLITH
     reason = "split reads" if split else "stage"
     if side is SERVICE:
         return Decision(side, reason, traffic, False, False, traffic.fallback, False, False, split)
-    shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", request_id)
+    shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", request_id, context)
     # By position, as above: names would be a tenth of the whole decision.
     return Decision(side, reason, traffic, False, shadow, False, False, False, split)

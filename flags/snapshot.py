@@ -1,8 +1,9 @@
 """All flags at one revision, compiled and immutable: what a worker evaluates with."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from flags.cohort import Cohorts
 from flags.context import Context
 from flags.document import Feature
 from flags.rule import OFF, Rule, compile_features
@@ -10,25 +11,33 @@ from flags.rule import OFF, Rule, compile_features
 
 @dataclass(frozen=True, slots=True)
 class FlagSnapshot:
-    """The rules by flag name, at a control revision. A flag that nobody set is off for everybody."""
+    """The rules by flag name, at a control revision. A flag that nobody set is off for everybody.
+
+    ``asking`` are the flags that look at more than the routing key.
+    """
 
     revision: int
     rules: Mapping[str, Rule]
+    asking: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        asking = frozenset(name for name, rule in self.rules.items() if rule.rollouts is None)
+        object.__setattr__(self, "asking", asking)  # once, before anybody sees it
 
     def enabled(self, name: str, key: str | None, context: Context | None = None) -> bool:
         """Whether ``key`` (the request's routing key, if it has one) is in.
 
-        A flag that ``asks`` for more looks at the ``context``, whose user that key is.
+        One of the ``asking`` looks at the ``context``, whose user that key is.
         """
         rule = self.rules.get(name)
         if rule is None:
             return False
-        return rule.enabled(key) if context is None else rule.met(context)
+        return rule.enabled(key) if context is None or rule.rollouts is not None else rule.met(context)
 
-    def asks(self, name: str) -> bool:
-        """Whether the flag looks at more than the routing key."""
-        rule = self.rules.get(name)
-        return rule is not None and rule.rollouts is None
+    def with_cohorts(self, cohorts: Mapping[str, Cohorts]) -> "FlagSnapshot":
+        """The same, with the cohorts of the flags named."""
+        chosen = {name: each.over(self.rules[name]) for name, each in cohorts.items() if name in self.rules}
+        return FlagSnapshot(self.revision, {**self.rules, **chosen}) if chosen else self
 
     def share(self, name: str) -> int:
         """The share that the flag lets in, in ‱ (0..10000)."""

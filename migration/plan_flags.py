@@ -1,10 +1,11 @@
-"""The section of the plan that says where the flags are kept, and in which steps they move."""
+"""The sections of the plan that say where flags are kept, in which steps they move, and who comes first."""
 
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from flags import cohort
 from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Name, Section
@@ -47,3 +48,48 @@ class Flags(Section):
                 "`unleash`."
             )
         return self
+
+
+def _property(text: str) -> str:
+    """Where in a request a property is."""
+    if plan_syntax.routing_key(text).startswith("body:"):
+        raise ValueError(f"{text!r} would need the body, which no flag waits for. Take it from elsewhere.")
+    return text
+
+
+Values = dict[Name, tuple[Name, ...]]
+
+
+class Cohorts(Section):
+    """Who is answered by the service before any percentage, and who never is while the phase is in the ramp.
+
+    ``allow`` and ``deny`` are routing keys. ``properties`` names what else requests say and where, for
+    ``first`` and ``never`` here, and for the constraints of flags.
+    """
+
+    properties: dict[Name, Annotated[str, AfterValidator(_property)]] = Field(default_factory=dict)
+    allow: tuple[Name, ...] = ()
+    deny: tuple[Name, ...] = ()
+    first: Values = Field(default_factory=dict)
+    never: Values = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for said in (self.first, self.never):
+            if strange := [name for name in said if name not in self.properties]:
+                raise ValueError(
+                    f"nobody says where {strange[0]!r} is in a request. Name it under `properties`, as in "
+                    f'{strange[0]} = "header:X-{strange[0].title()}".'
+                )
+        if both := sorted(set(self.allow) & set(self.deny)):
+            raise ValueError(f"{both[0]!r} is in `allow` and in `deny`. Take it out of one of them.")
+        return self
+
+    def cohorts(self) -> cohort.Cohorts:
+        """The same as the flags take it."""
+        return cohort.Cohorts(
+            frozenset(self.allow),
+            frozenset(self.deny),
+            {name: frozenset(values) for name, values in self.first.items()},
+            {name: frozenset(values) for name, values in self.never.items()},
+        )

@@ -25,6 +25,7 @@ from migration.facade_plan import certificate, facade_config
 from migration.following import FollowMetrics, follow, home
 from migration.journal import Run
 from migration.plan import Plan
+from migration.plan_flags import Cohorts
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
 from migration.reconcile import TICK_SECONDS, Reconciler
@@ -52,7 +53,11 @@ def worker_application() -> Application:
     def build() -> Worker:
         control = Control.attach(plan.control.database_url)
         source = ControlSnapshots(
-            control, plan.route_table(), [phase.name for phase in plan.phases], plan.flags.precision
+            control,
+            plan.route_table(),
+            [phase.name for phase in plan.phases],
+            plan.flags.precision,
+            {phase.name: phase.cohorts.cohorts() for phase in plan.phases if phase.cohorts != Cohorts()},
         )
         config = facade_config(
             plan,

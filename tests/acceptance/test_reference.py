@@ -12,7 +12,7 @@ from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
-from migration.plan_flags import Flags, Unleash
+from migration.plan_flags import Cohorts, Flags, Unleash
 from migration.plan_gates import Gates
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
@@ -53,6 +53,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,
+    "[phases.cohorts]": Cohorts,
     "phases.routes": Route,
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,

@@ -74,7 +74,7 @@ def test_a_change_in_unleash_arrives_with_its_cohorts_and_is_in_the_audit_log(
     unleash.create(READS, GRADUAL, {"name": "default", "constraints": [acme]})
     with here.following():
         until(lambda: here.share() == 3000)
-        assert here.flags.snapshot().asks(READS)
+        assert here.flags.snapshot().asking == {READS}
         revision = here.control.revision()
         unleash.move(READS, 60)
         until(lambda: here.share() == 6000)
