@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from facade.decide import UNMATCHED, Decision, decide
+from facade.decide import decide
+from facade.decision import UNMATCHED, Decision
 from facade.headers import OVERRIDE
 from facade.method import agree
 from facade.routes import Match
@@ -48,7 +49,7 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
             remote_address=exchange.client.address(fields),
             properties=_properties(exchange, match, traffic.name),
         )
-    decision = decide(snapshot, match, key, sticky, exchange.request_id.decode(), context)
+    decision = decide(snapshot, match, key, sticky, exchange.request_id, context)
     if path.overrides is not None and traffic is not None and not match.write and not decision.gone:
         forced = path.overrides.side(fields.value(OVERRIDE), traffic.name)
         if forced is not None:

@@ -16,7 +16,7 @@ class Rollout:
     bucket does not depend on the share, so raising a share never evicts a key that was in.
     """
 
-    prefix: str
+    prefix: bytes
     whole: int
     rest: int
 
@@ -26,12 +26,12 @@ class Rollout:
 
     def admits(self, key: str) -> bool:
         # Clients choose their keys: what is no valid text still gets a bucket instead of an error.
-        digest = murmur3((self.prefix + key).encode("utf-8", "surrogatepass"), 0, False)
+        digest = murmur3(self.prefix + key.encode("utf-8", "surrogatepass"), 0, False)
         percent = digest % 100
         return percent < self.whole or (percent == self.whole and digest // 100 % 100 < self.rest)
 
 
-EVERYBODY = Rollout("", 100, 0)
+EVERYBODY = Rollout(b"", 100, 0)
 
 
 def bucket(group_id: str, key: str, scale: int = 100) -> int:
@@ -58,4 +58,4 @@ def compile_rollout(flag: str, group: str, percentage: str | None) -> Rollout:
         share = parse_percent(percentage, Precision.PERMYRIAD)
     except FlagError as error:
         raise FlagError(f"flag {flag!r}, rollout: {error}") from error
-    return Rollout(f"{group}:", *divmod(share, 100))
+    return Rollout(f"{group}:".encode("utf-8", "surrogatepass"), *divmod(share, 100))

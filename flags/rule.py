@@ -29,18 +29,29 @@ class Rule:
     met: Test = field(compare=False, default=lambda _: False)
     choose: Choose = field(compare=False, default=nothing)
 
-    def enabled(self, key: str | None) -> bool:
-        """Whether ``key`` is in. Without a key nobody is in before everybody is: nothing else is sticky."""
-        rollouts = self.rollouts
-        if rollouts is None:
-            return self.met(Context(user_id=key))
+    def enabled(self, key: str | None, context: Context | None = None) -> bool:
+        """Whether ``key`` is in. Without a key nobody is in before everybody is: nothing else is sticky.
+
+        A flag that asks for more looks at the ``context``, whose user that key is.
+        """
+        if self.rollouts is None:
+            return self.met(Context(user_id=key) if context is None else context)
+        if key is None:
+            return self.share == FULL
+        # Clients choose their keys: what is no valid text still gets a bucket instead of an error.
+        return self.includes(key.encode("utf-8", "surrogatepass"))
+
+    def includes(self, key: bytes, context: Context | None = None) -> bool:
+        """Whether a key is in that is encoded already."""
+        if self.rollouts is None:
+            return self.enabled(key.decode("utf-8", "surrogatepass"), context)
+        if self.share == 0:
+            return False
         if self.share == FULL:
             return True
-        if key is None:
-            return False
-        for rollout in rollouts:
+        for rollout in self.rollouts:
             # As `Rollout.admits`, whose call would be a third of the whole.
-            digest = murmur3((rollout.prefix + key).encode("utf-8", "surrogatepass"), 0, False)
+            digest = murmur3(rollout.prefix + key, 0, False)
             percent = digest % 100
             if percent < rollout.whole:
                 return True

@@ -29,10 +29,11 @@ class FlagSnapshot:
 
         One of the ``asking`` looks at the ``context``, whose user that key is.
         """
-        rule = self.rules.get(name)
-        if rule is None:
-            return False
-        return rule.enabled(key) if context is None or rule.rollouts is not None else rule.met(context)
+        return self.rule(name).enabled(key, context)
+
+    def rule(self, name: str) -> Rule:
+        """What the flag says, for those who ask it again and again."""
+        return self.rules.get(name, OFF)
 
     def with_cohorts(self, cohorts: Mapping[str, Cohorts]) -> "FlagSnapshot":
         """The same, with the cohorts of the flags named."""
@@ -41,7 +42,7 @@ class FlagSnapshot:
 
     def share(self, name: str) -> int:
         """The share that the flag lets in, in ‱ (0..10000)."""
-        return self.rules.get(name, OFF).share
+        return self.rule(name).share
 
 
 def compile_snapshot(revision: int, features: Iterable[Feature]) -> FlagSnapshot:
