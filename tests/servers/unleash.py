@@ -124,8 +124,11 @@ def _gradual(strategy: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _provided(database: Callable[[], str]) -> Iterator[Unleash]:
-    """Raises ServerUnavailableError, which says what each way lacked."""
+def provided(database: Callable[[], str]) -> Iterator[Unleash]:
+    """A server, on a database that is asked for when one has to be started.
+
+    Raises ServerUnavailableError, which says what each way lacked.
+    """
     if given := os.environ.get("UNLEASH_URL"):
         tokens = os.environ.get("UNLEASH_TOKEN", ""), os.environ.get("UNLEASH_ADMIN_TOKEN", "")
         server = Unleash(Account(given, "default", ENVIRONMENT, *tokens))
@@ -227,7 +230,7 @@ def unleash_server(postgresql_server: PostgreSQLServer) -> Iterator[Unleash]:
     """One server for the session: UNLEASH_URL, else Docker's, else npm's, on a PostgreSQL of the tests."""
     with ExitStack() as resources:
         try:
-            server = resources.enter_context(_provided(postgresql_server.create_database))
+            server = resources.enter_context(provided(postgresql_server.create_database))
         except ServerUnavailableError as error:
             # In CI a test that does not run is a test that is missing.
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
