@@ -1,5 +1,5 @@
 """How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags; how long a change
-of one takes until every worker of a facade serves it, also where a real Unleash keeps it; how many it lets in.
+of one takes until every worker of a facade serves it, also where a real Unleash keeps it; whom it lets in.
 """
 
 import os
