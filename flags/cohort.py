@@ -24,12 +24,22 @@ class Cohorts:
         if not rule.on:
             return rule
 
+        # Read once: this is asked for every request.
+        first_keys, never_keys = self.first_keys, self.never_keys
+        first, never = tuple(self.first.items()), tuple(self.never.items())
+
         def met(context: Context) -> bool:
             key, said = context.user_id, context.properties
-            if key in self.never_keys or any(said.get(name) in values for name, values in self.never.items()):
+            if key in never_keys:
                 return False
-            if key in self.first_keys or any(said.get(name) in values for name, values in self.first.items()):
+            for name, values in never:
+                if said.get(name) in values:
+                    return False
+            if key in first_keys:
                 return True
+            for name, values in first:
+                if said.get(name) in values:
+                    return True
             if rule.rollouts is None:
                 return rule.met(context)
             return rule.enabled(context.session_id if key is None else key)

@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import randrange
+from types import MappingProxyType
+from typing import NamedTuple
 
 Draw = Callable[[int], int]
 """A whole number below the given one, drawn anew at each call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """Unleash's context. ``user_id`` is the routing key; ``current_time`` is RFC 3339, now without one.
 
     ``properties`` are all other names that constraints and stickiness may ask for. ``draw`` decides what
@@ -24,7 +24,7 @@ class Context:
     environment: str | None = None
     app_name: str | None = None
     current_time: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = MappingProxyType({})
     draw: Draw = randrange
 
 

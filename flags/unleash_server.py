@@ -41,6 +41,10 @@ class UnleashServer:
         """The document of the client API, not yet looked at; None when it is the one that was read last."""
         return self._loop.run(self._read())
 
+    def look(self) -> None:
+        """See whether the project is there for the token that changes flags."""
+        self._loop.run(self._admin("GET", f"/api/admin/projects/{self._account.project}/features"))
+
     def tell(self, feature: Feature) -> None:
         """Let the flag's share, and whether it is on, be what ``feature`` says; create a missing one.
 

@@ -13,8 +13,10 @@ from flags.errors import FlagError
 from flags.store import EmbeddedStore
 from flags.unleash_account import Account
 from migration.control import Control
+from migration.doctor import Level, diagnose
 from migration.flag_desk import FlagDesk
 from migration.following import FollowMetrics, follow, home
+from migration.plan import Plan
 from tests.servers.unleash import Unleash, until
 
 READS, SHADOW, WRITES = "search.reads", "search.shadow", "search.writes"
@@ -153,6 +155,41 @@ def test_one_process_follows_at_a_time_and_another_takes_over(here: Here, unleas
     with here.following():
         unleash.move(READS, 70)
         until(lambda: here.share() == 7000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, "knows both tokens"),
+        ({"token": "default:development.wrong"}, "token that reads flags (401)"),
+        ({"admin_token": "*:*.wrong"}, "token that changes flags (401)"),
+        ({"project": "none"}, "answers 404"),
+        ({"url": "http://127.0.0.1:9"}, "cannot be asked"),
+    ],
+)
+def test_the_doctor_asks_the_server(
+    tmp_path: Path, unleash: Unleash, wrong: dict[str, str], said: str
+) -> None:
+    account = replace(unleash.account, **wrong)
+    (tmp_path / "token").write_text(account.token)
+    (tmp_path / "admin-token").write_text(account.admin_token)
+    plan = tmp_path / "strangler.toml"
+    plan.write_text(
+        f"""
+        [monolith]
+        url = "http://127.0.0.1:9"
+        database = "sqlite:///monolith.db"
+        [flags.unleash]
+        url = "{account.url}"
+        project = "{account.project}"
+        environment = "{account.environment}"
+        token_file = "token"
+        admin_token_file = "admin-token"
+        """
+    )
+    (found,) = [each for each in diagnose(Plan.load(plan)) if each.subject == "Unleash"]
+    assert said in found.text
+    assert (found.level is Level.OK) is (wrong == {})
 
 
 # Outages. What was known stays valid, and it is said that it may be old.
