@@ -17,7 +17,6 @@ from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
 from flags.errors import FlagError
 from flags.side import Side
-from flags.unleash_server import UnleashServer
 from migration import doctor_databases, doctor_tables
 from migration.doctor_capture import drift, outbox_facts
 from migration.doctor_databases import Fact
@@ -81,6 +80,8 @@ def _upstream(subject: str, url: str, plan: Plan) -> Diagnosis:
 
 
 def _unleash(plan: Plan) -> Diagnosis:
+    from flags.unleash_server import UnleashServer  # noqa: PLC0415 - as below
+
     subject = "Unleash"
     try:
         account = plan.unleash()

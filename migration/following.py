@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,10 +19,12 @@ from flags.store import EmbeddedStore, StoredFlag
 from flags.tables import flag_home
 from flags.unleash_account import Account
 from flags.unleash_mirror import Served, differing, served, untold
-from flags.unleash_server import UnleashServer
 from migration.control import Control, upsert
 from migration.errors import LeaseHeld
 from migration.lease import Lease, new_holder
+
+if TYPE_CHECKING:
+    from flags.unleash_server import UnleashServer
 
 EVERY_SECONDS = 0.25
 """How often Unleash is asked whether anything changed. It takes up to a second itself to say so."""
@@ -53,7 +56,7 @@ class Home:
 class Follower:
     """Carries the flags of these phases between an Unleash server and the store. For one thread."""
 
-    def __init__(self, control: Control, server: UnleashServer, url: str, phases: Collection[str]) -> None:
+    def __init__(self, control: Control, server: "UnleashServer", url: str, phases: Collection[str]) -> None:
         self._control = control
         self._server = server
         self._url = url
@@ -140,6 +143,8 @@ class Follower:
 
 def follow(control: Control, account: Account, phases: Collection[str], over: Over) -> None:
     """Follow the account's server until it is ``over``. Raises MigrationError and SQLAlchemyError."""
+    from flags.unleash_server import UnleashServer  # noqa: PLC0415 - slow to import, and few plans need it
+
     with UnleashServer(account) as server:
         Follower(control, server, account.url, phases).follow(over)
 

@@ -115,8 +115,6 @@ class Switch(Procedure):
                 f"{' and the '.join(record.writers)}. Look at `strangler status` and decide anew."
             )
         self._epoch = record.epoch + 1
-        stored = {flag.name: flag for flag in EmbeddedStore(self.control.engine).list()}
-        self._killed = frozenset(name for name in self._shares if name in stored and stored[name].killed)
         return {
             "to": self.to,
             "before": list(self.before),
@@ -131,6 +129,8 @@ class Switch(Procedure):
 
     def precheck(self) -> Detail:
         """Ask the gates, which raise GateClosed, and catch up: what is left must fit into the hold."""
+        flags = EmbeddedStore(self.control.engine).list()
+        self._killed = frozenset(flag.name for flag in flags if flag.killed and flag.name in self._shares)
         self._precheck()
         if self.split:
             self.replication.require_apart()
