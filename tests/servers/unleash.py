@@ -257,7 +257,7 @@ def _answers(server: Unleash) -> bool:
         return False
 
 
-def until(seen: Callable[[], bool], seconds: float = 20.0) -> float:
+def until(seen: Callable[[], bool], seconds: float = 60.0) -> float:
     """Wait until something is seen, and say how many seconds that took."""
     begin = time.monotonic()
     while not seen():
