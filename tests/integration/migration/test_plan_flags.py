@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from migration.errors import MigrationError, PlanError
+from migration.facade_plan import facade_config
 from migration.plan import Plan
 
 HEAD = """
@@ -72,3 +73,56 @@ def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     plan = load(tmp_path, f"unleash = {{ {UNLEASH}, {FILES} }}")
     with pytest.raises(MigrationError, match=r"token cannot be read.*correct its name"):
         plan.unleash()
+
+
+PHASE = """
+[[phases]]
+name = "search"
+routes = ["GET /search/{id}"]
+[phases.service]
+url = "http://127.0.0.1:9001"
+"""
+
+
+def cohorts(directory: Path, said: str, key: str = 'routing_key = "jwt:sub"') -> Plan:
+    file = directory / "strangler.toml"
+    text = PHASE.replace("routes", f"{key}\nroutes") + f"[phases.cohorts]\n{said}\n"
+    file.write_text(HEAD + text)
+    return Plan.load(file)
+
+
+def test_cohorts_are_keys_and_values_of_properties(tmp_path: Path) -> None:
+    plan = cohorts(
+        tmp_path,
+        """
+        properties = { tenant = "jwt:tenant", group = "header:X-Group" }
+        allow = ["ann"]
+        deny = ["eve"]
+        first = { group = ["staff"] }
+        never = { tenant = ["bank"] }
+        """,
+    )
+    found = plan.phase("search").cohorts.cohorts()
+    assert (found.first_keys, found.never_keys) == ({"ann"}, {"eve"})
+    assert (found.first, found.never) == ({"group": {"staff"}}, {"tenant": {"bank"}})
+    places = facade_config(plan).properties["search"]
+    assert {name: (where.source, where.name) for name, where in places.items()} == {
+        "tenant": ("jwt", "tenant"),
+        "group": ("header", "x-group"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "problem"),
+    [
+        ('allow = ["ann"]', "", "no `routing_key`"),
+        ('allow = ["ann"]\ndeny = ["ann"]', 'routing_key = "jwt:sub"', "in `allow` and in `deny`"),
+        ('first = { group = ["staff"] }', "", 'group = "header:X-Group"'),
+        ('properties = { tenant = "body:/tenant" }', "", "would need the body"),
+        ('properties = { tenant = "path:tenant" }', "", r"no route has a parameter \{tenant\}"),
+        ('properties = { tenant = "somewhere" }', "", "tenant"),
+    ],
+)
+def test_cohorts_that_cannot_be_are_refused(tmp_path: Path, said: str, key: str, problem: str) -> None:
+    with pytest.raises(PlanError, match=problem):
+        cohorts(tmp_path, said, key)
