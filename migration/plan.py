@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dual_write.kafka_settings import Brokers
 from facade import routes as facade_routes
 from facade.routes import RouteTable
+from flags.cohort import Cohorts
 from flags.unleash_account import Account
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
@@ -148,6 +149,15 @@ class Plan(BaseSettings):
             for route in phase.routes
         ]
         return RouteTable.compile([*routes, *(each.route() for each in self.facade.aggregates)])
+
+    @property
+    def cohorts(self) -> dict[str, Cohorts]:
+        """Who comes first and who never, by the phases that say so."""
+        return {
+            phase.name: phase.cohorts.cohorts()
+            for phase in self.phases
+            if phase.cohorts.model_fields_set - {"properties"}
+        }
 
     def admin_token(self) -> str:
         """The admin port's bearer token, made on first use when none is given. Raises MigrationError."""

@@ -25,7 +25,6 @@ from migration.facade_plan import certificate, facade_config, retentions
 from migration.following import FollowMetrics, follow, home
 from migration.journal import Run
 from migration.plan import Plan
-from migration.plan_flags import Cohorts
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
 from migration.reconcile import TICK_SECONDS, Reconciler
@@ -57,7 +56,7 @@ def worker_application() -> Application:
             plan.route_table(),
             [phase.name for phase in plan.phases],
             plan.flags.precision,
-            {phase.name: phase.cohorts.cohorts() for phase in plan.phases if phase.cohorts != Cohorts()},
+            plan.cohorts,
         )
         config = facade_config(
             plan,

@@ -28,6 +28,15 @@ FORGET_SECONDS = 3600.0
 _POLL_SECONDS = 0.005
 
 
+def ramping(cohorts: Mapping[str, Cohorts], records: Mapping[str, PhaseRecord]) -> dict[str, Cohorts]:
+    """The cohorts that count now, by the flag for which they do: those of phases in the ramp."""
+    return {
+        f"{phase}.reads": each
+        for phase, each in cohorts.items()
+        if phase in records and records[phase].stage is Stage.RAMP
+    }
+
+
 class ControlSnapshots:
     """The facade's SnapshotSource on the control database. For one thread; the database may come later.
 
@@ -75,16 +84,11 @@ class ControlSnapshots:
         with self._control.read() as connection:
             self._recognise(connection)
             stored = read_phases(connection)
-            cohorts = {
-                f"{name}.reads": each
-                for name, each in self._cohorts.items()
-                if name in stored and stored[name].stage is Stage.RAMP
-            }
             return Snapshot(
                 revision=revision.read(connection),
                 routes=self._routes,
                 phases={name: traffic(stored.get(name, PhaseRecord(name))) for name in self._phases},
-                flags=self._flags.snapshot(within=connection).with_cohorts(cohorts),
+                flags=self._flags.snapshot(within=connection).with_cohorts(ramping(self._cohorts, stored)),
             )
 
     def _recognise(self, connection: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from flags.context import Context
 from flags.errors import FlagError
 from flags.percent import format_percent, parse_percent
 from flags.unleash_mirror import kept_in_unleash
@@ -17,9 +18,9 @@ from migration.cli.session import opened
 from migration.errors import WorkersLate
 from migration.flag_desk import FlagDesk
 from migration.wiring import Wiring
-from migration.workers import ControlWorkers
+from migration.workers import ControlWorkers, ramping
 
-app = typer.Typer(help="The percentages: list, set, kill, import, export.", no_args_is_help=True)
+app = typer.Typer(help="The percentages: list, set, kill, ask, import, export.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -96,6 +97,49 @@ def kill_flag(
     with opened(plan) as wiring:
         revision = FlagDesk(wiring.control, wiring.flags).kill(name)
         _report(wiring, {"flag": name, "killed": True, "revision": revision}, json=json)
+
+
+@app.command("ask")
+def ask_flag(
+    name: FlagName,
+    key: Annotated[str | None, typer.Option(help="The routing key: Unleash's userId.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="The client's address: Unleash's remoteAddress.")
+    ] = None,
+    said: Annotated[
+        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="May be given several times.")
+    ] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Whether somebody is in, as the facade decides it now, with the cohorts of the plan. Exit 1 when not."""
+    properties = dict(_property(each) for each in said or ())
+    with opened(plan) as wiring:
+        flags = wiring.flags.snapshot().with_cohorts(ramping(wiring.plan.cohorts, wiring.control.phases()))
+    rule = flags.rule(name)
+    context = Context(user_id=key, remote_address=address, properties=properties)
+    inside = rule.enabled(key, context)
+    variant = rule.variant(context) if inside else None
+    result = {
+        "flag": name,
+        "in": inside,
+        "percent": format_percent(rule.share),
+        "variant": None if variant is None else variant.name,
+    }
+    if json:
+        print_json(result)
+    else:
+        gets = "" if variant is None else f", and gets the variant {variant.name}"
+        out.print(f"{name} lets {'in' if inside else 'nobody like that in'} at {result['percent']} %{gets}")
+    if not inside:
+        raise typer.Exit(1)
+
+
+def _property(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise FlagError(f"{text!r} is no property. Write --property NAME=VALUE.")
+    return name, value
 
 
 @app.command("export")
