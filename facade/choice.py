@@ -49,7 +49,8 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
             remote_address=exchange.client.address(fields),
             properties=_properties(exchange, match, traffic.name),
         )
-    decision = decide(snapshot, match, key, sticky, exchange.request_id, context)
+    sample = path.shadow.sampling.sample(match.route.phase, key, exchange.request_id)
+    decision = decide(snapshot, match, key, sticky, sample, context)
     if path.overrides is not None and traffic is not None and not match.write and not decision.gone:
         forced = path.overrides.side(fields.value(OVERRIDE), traffic.name)
         if forced is not None:

@@ -16,13 +16,13 @@ def decide(
     match: Match | None,
     key: str | None,
     sticky: str | None,
-    request_id: bytes,
+    sample: bytes,
     context: Context | None = None,
 ) -> Decision:
     """Decide one request.
 
     ``key`` is its routing key; ``sticky`` stands in for a missing one when a read is split (the value of
-    the facade's own cookie), but never owns a write. Shadow samples are drawn by ``request_id``. ``context``
+    the facade's own cookie), but never owns a write. The shadow's share is drawn by ``sample``. ``context``
     is for the flags that ask for more.
     """
     if match is None:
@@ -35,7 +35,7 @@ def decide(
         return _decide_write(choices, route, key, write=match.write)
     if choices.reads.enabled(key or sticky, context):
         return choices.service
-    return choices.shadowed if choices.shadow.includes(request_id, context) else choices.monolith
+    return choices.shadowed if choices.shadow.includes(sample, context) else choices.monolith
 
 
 def _decide_write(choices: Choices, route: Route, key: str | None, *, write: bool) -> Decision:
