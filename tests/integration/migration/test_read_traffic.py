@@ -16,9 +16,9 @@ from migration.schema.tables import read_counts
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Control]:
     url = f"sqlite:///{tmp_path / 'control.db'}"
-    control = Control.open(
-        url if request.param == "sqlite" else request.getfixturevalue("postgresql_database")()
-    )
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")()
+    control = Control.open(url)
     yield control
     control.close()
 
