@@ -1,5 +1,6 @@
-"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags; how long a change
-of one takes until every worker of a facade serves it, also where a real Unleash keeps it; whom it lets in.
+"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags; whom it lets in;
+how long a change of one takes until every worker serves it, also where a real Unleash keeps it; how long a burst
+of errors lasts.
 """
 
 import os
@@ -14,6 +15,7 @@ from UnleashClient import UnleashClient  # type: ignore[attr-defined]  # re-expo
 from UnleashClient.cache import FileCache
 
 from benchmarks.flip import flips, flips_in_unleash
+from benchmarks.guard import bursts
 from benchmarks.rounds import Options, interleave, report
 from benchmarks.writes import p99
 from flags.document import Feature, document, gradual
@@ -93,6 +95,7 @@ def main() -> None:
     options = Options.parse(__doc__ or "")
     flipped = flips(200 if options.quick else 1000)
     unleashed = through_unleash(10 if options.quick else 50)
+    ended = bursts(3 if options.quick else 10)
     one, many = (compile_snapshot(1, features(count)) for count in (1, 1000))
     with unleash_client(features(1)) as client:
         theirs = {key: client.is_enabled(FLAG, {"userId": key}) for key in KEYS}
@@ -115,6 +118,7 @@ def main() -> None:
         "flip_ms_p50": median(flipped),
         "flip_ms_p99": p99(flipped),
         **spread(),
+        "guard_ms": median(ended),
     }
     if unleashed:
         results |= {"unleash_flip_ms_p50": median(unleashed), "unleash_flip_ms_p99": p99(unleashed)}

@@ -43,7 +43,7 @@ class UnleashServer:
 
     def look(self) -> None:
         """See whether the project is there for the token that changes flags."""
-        self._loop.run(self._admin("GET", f"/api/admin/projects/{self._account.project}/features"))
+        self._loop.run(self._admin("GET", f"/api/admin/projects/{self._account.project}/overview"))
 
     def tell(self, feature: Feature) -> None:
         """Let the flag's share, and whether it is on, be what ``feature`` says; create a missing one.

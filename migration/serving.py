@@ -27,6 +27,8 @@ from migration.journal import Run
 from migration.plan import Plan
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
+from migration.ramp_guard import guard
+from migration.read_traffic import ControlReads
 from migration.reconcile import TICK_SECONDS, Reconciler
 from migration.reloading import Reloading, kept_plan
 from migration.wiring import Wiring
@@ -65,7 +67,8 @@ def worker_application() -> Application:
             workers=int(os.environ[WORKERS_VARIABLE]),
         )
         evidence = ControlEvidence(control, retentions(plan))
-        return Worker(config, source, ControlWorkers(control), evidence, ControlProgress(control))
+        progress, reads = ControlProgress(control), ControlReads(control)
+        return Worker(config, source, ControlWorkers(control), evidence, progress, reads)
 
     return application(build)
 
@@ -121,6 +124,7 @@ def serve(
             serve_admin,
             lambda ending: reconcile(wiring, ending),
             lambda ending: follow_unleash(wiring, ending),
+            lambda ending: guard(wiring, ending),
         ),
         on_ready=on_ready,
         on_reload=reloading.reload,

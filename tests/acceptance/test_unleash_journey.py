@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -33,7 +35,7 @@ class World:
         account = unleash.account
         (directory / "token").write_text(account.token)
         (directory / "admin-token").write_text(account.admin_token)
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self._address = f"127.0.0.1:{free_port()}"
         admin = free_port()
         plan = directory / "strangler.toml"
         plan.write_text(
@@ -42,7 +44,7 @@ class World:
             url = "{monolith.url}"
             database = "sqlite:///monolith.db"
             [facade]
-            listen = "{self.url.removeprefix("http://")}"
+            listen = "{self._address}"
             admin = "127.0.0.1:{admin}"
             workers = 2
             [flags.unleash]
@@ -83,8 +85,11 @@ class World:
 
     def answered(self, user: str, **headers: str) -> str:
         """Who answers this user, each time on a connection of its own, so that every worker is asked."""
-        answer = httpx.get(f"{self.url}/search", headers={"X-User": user, **headers}, trust_env=False)
-        return answer.raise_for_status().text
+        with closing(HTTPConnection(self._address, timeout=SECONDS)) as connection:
+            connection.request("GET", "/search", headers={"X-User": user, **headers})
+            answer = connection.getresponse()
+            assert answer.status == 200
+            return answer.read().decode()
 
     def inside(self) -> set[str]:
         """The users whom the service answers."""
