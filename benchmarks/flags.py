@@ -1,6 +1,6 @@
 """How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags; whom it lets in;
-how long a change of one takes until every worker serves it, also where a real Unleash keeps it; how long a burst
-of errors lasts.
+how long a change of one takes until every worker serves it, also where a real Unleash keeps it;
+how long a burst of errors lasts.
 """
 
 import os
