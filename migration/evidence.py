@@ -60,21 +60,12 @@ class ControlEvidence:
                     _tidy(connection, phase, now, self._of(phase))
 
     def _add_samples(self, connection: Connection, samples: Sequence[Comparison]) -> None:
+        if not samples:
+            return
         table = shadow_samples.c
-        kinds: dict[tuple[str, str, str], None] = {}
-        for sample in samples:
-            cut = replace(sample, differences=sample.differences[:DIFFERENCES_KEPT])
-            signature = json.dumps(sorted({(d.path, d.kind) for d in cut.differences}))
-            kinds[sample.phase, sample.route, signature] = None
-            connection.execute(
-                insert(shadow_samples).values(
-                    phase=sample.phase,
-                    route=sample.route,
-                    signature=signature,
-                    at=sample.at,
-                    sample=asdict(cut),
-                )
-            )
+        rows = [_sample_row(sample) for sample in samples]
+        connection.execute(insert(shadow_samples), rows)
+        kinds = {(row["phase"], row["route"], row["signature"]) for row in rows}
         for phase, route, signature in kinds:
             alike = and_(table.phase == phase, table.route == route, table.signature == signature)
             _keep_ends(connection, alike, self._of(phase).samples)
@@ -175,6 +166,18 @@ def _counts(row: Row[Any]) -> ShadowCounts:
         shadow_ms={float(bound): count for bound, count in row.shadow_ms.items()},
         stale_ms={float(bound): count for bound, count in row.stale_ms.items()},
     )
+
+
+def _sample_row(sample: Comparison) -> dict[str, Any]:
+    cut = replace(sample, differences=sample.differences[:DIFFERENCES_KEPT])
+    signature = json.dumps(sorted({(d.path, d.kind) for d in cut.differences}))
+    return {
+        "phase": sample.phase,
+        "route": sample.route,
+        "signature": signature,
+        "at": sample.at,
+        "sample": asdict(cut),
+    }
 
 
 def _comparison(sample: Mapping[str, Any]) -> Comparison:
