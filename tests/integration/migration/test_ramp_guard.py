@@ -25,7 +25,7 @@ from migration.wiring import Wiring
 from migration.workers import ControlWorkers
 
 PHASES = ("errors", "slow", "noisy", "burst")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 
 
 class Migration:
