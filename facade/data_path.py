@@ -45,6 +45,7 @@ class DataPath:
         self.timeouts = config.timeouts
         self.limits = config.limits
         self.routing_keys = config.routing_keys
+        self.properties = config.properties
         self.retries = config.retries
         self.counters = Counters()
         self.tally = Tally()
