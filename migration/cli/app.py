@@ -17,6 +17,7 @@ ROOMS = {
     "check": "consistency",
     "status": "watching",
     "shadow": "shadow",
+    "calibrate": "calibrating",
     "advance": "journey",
     "ramp": "journey",
     "rollback": "journey",
@@ -26,6 +27,7 @@ ROOMS = {
     "runbook": "journey",
     "override": "override",
     "flags": "flags",
+    "guard": "guard",
     "audit": "audit",
     "demo": "demo",
 }

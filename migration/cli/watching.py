@@ -19,6 +19,7 @@ from migration.cli.output import out, print_json
 from migration.cli.session import opened
 from migration.gate_facts import Verdict
 from migration.observations import Heartbeat
+from migration.ramp_steps import State
 from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
 from migration.wiring import Wiring
@@ -111,6 +112,10 @@ def _gates(status: Status) -> Iterator[str]:
     for phase in status.phases:
         if phase.interrupted:
             yield f"[yellow]{phase.name}: {phase.interrupted} was interrupted and is being ended[/]"
+        if phase.taken_back:
+            yield f"  {phase.name}: [red]reads were taken back[/]: {escape(phase.taken_back)}"
+        if phase.steps is not None and phase.steps.state is not State.DONE:
+            yield f"  {phase.name}: steps are {phase.steps.state}: {escape(phase.steps.said)}"
         for drift in phase.drift:
             waits = "[red]drift[/], its changes wait" if drift.blocks else "[yellow]drift[/]"
             yield f"  {phase.name}: {waits}: {escape(drift.text)}"
@@ -127,5 +132,10 @@ def _workers(status: Status) -> Iterator[str]:
     for live in status.workers:
         degraded = f" [yellow]degraded: {escape(live.status.degraded)}[/]" if live.status.degraded else ""
         yield f"  worker {live.status.worker} serves revision {live.status.revision}{degraded}"
+    if status.flags is not None:
+        if status.flags.degraded is not None:
+            yield f"  flags are [yellow]degraded: {escape(status.flags.degraded)}[/]"
+        if status.flags.untold:
+            yield f"  Unleash is not told yet of {', '.join(status.flags.untold)}"
     if not status.workers:
         yield "  no worker is serving: start `strangler serve`"

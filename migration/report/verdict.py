@@ -32,6 +32,7 @@ DROPS = {
     "broken": "the service broke off in the middle of its answer",
     "malformed": "the service's answer was not HTTP",
     "no_service": "the phase has no service to ask",
+    "monolith_failed": "the monolith did not answer the replay",
     "recheck_failed": "the answers differed, and asking both sides again failed",
     "compare_failed": "the comparison itself failed: please report it",
     "shutdown": "the facade was stopping",
@@ -134,6 +135,11 @@ def _differing(summary: ShadowSummary) -> Iterator[Step]:
             field, route = worst
             what = f"{kind_words(field.kind)}, {several(field.count, 'time')}"
             yield Step(f"Look at {field.path} in {route} ({what}). {advice}")
+    if summary.source is None and any(field.kind == "value" for field in summary.total.fields):
+        yield Step(
+            "Learn which values the monolith does not agree on with itself, by asking it twice:",
+            f"strangler calibrate {summary.phase} --share 10",
+        )
 
 
 def _losing(summary: ShadowSummary) -> Iterator[Step]:
@@ -148,9 +154,17 @@ def _losing(summary: ShadowSummary) -> Iterator[Step]:
     if total.stale:
         differences = several(total.stale, "difference")
         yield Step(
-            f"{differences} vanished when both sides were asked again: replication lags. See by how much:",
+            f"{differences} vanished when both sides were asked again: replication lags"
+            f"{_by(total.stale_lag)}. See how it is now:",
             "strangler status",
         )
+
+
+def _by(lag: Latency) -> str:
+    """How far it was behind then, where that is known."""
+    if lag.p50 is None or lag.p99 is None:
+        return ""
+    return f", by {ms(lag.p50.value)} in half of the cases and at most by {ms(lag.p99.value)} in 99 %"
 
 
 def _slower(total: RouteSummary) -> Iterator[Step]:

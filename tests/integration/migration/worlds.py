@@ -38,12 +38,14 @@ def write_plan(
     routing_key: str | None = None,
     hold: float = 1.0,
     gates: str = "",
+    control: str | None = None,
 ) -> Plan:
     """A plan with one phase, whose gates ask for no shadow samples, no relay, and what ``gates`` says."""
     lines = [
         "[monolith]",
         'url = "http://127.0.0.1:8000"',
         'database = "sqlite:///monolith.db"',
+        *(["[control]", f'database = "{control}"'] if control else []),
         "[facade.timeouts]",
         f"hold = {hold}",
         "[[phases]]",
@@ -164,7 +166,7 @@ class FileReplication(Replication):
         with self._call(f"number {'apart' if apart else 'as before'}") as state:
             state["apart"] = apart
 
-    def purge(self) -> int:
+    def purge(self, limit: int = 0) -> int:
         return 0
 
     def dispose(self) -> None:
