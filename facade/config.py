@@ -179,10 +179,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ShadowRules:
-    """How the shadow of one phase is compared, and how many seconds the service has to answer."""
+    """How the shadow of one phase is cast and compared, and how many seconds the service has to answer.
+
+    ``by_key``: the share is drawn by routing key, not by request. ``at_least`` so many requests a minute are
+    taken of each route, as far as they come. By the route's name: ``mirror`` are those whose writes and
+    bodies are taken too, ``group_by`` says what in a request its group is.
+    """
 
     rules: Rules = field(default_factory=Rules)
     timeout: float = 2.0
+    by_key: bool = False
+    at_least: float = 0.0
+    mirror: frozenset[str] = frozenset()
+    group_by: Mapping[str, RoutingKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,7 @@ class FacadeConfig:
     ``read_your_writes`` are the phases whose clients read what they wrote; ``rate_limits`` has the limit of
     all requests under an empty name. ``memory`` is the directory of what the workers of this host share: who
     wrote, and how fast who comes. ``retries`` is how often one request is sent again at most. Without
+    ``properties`` are where requests say what flags ask for besides the routing key. Without
     ``tokens`` none is looked at; with them, ``authenticated`` are the phases that want one. Without
     ``override_secret`` nobody can force a side.
     """
@@ -202,6 +212,7 @@ class FacadeConfig:
     monolith: Backend
     services: Mapping[str, Backend] = field(default_factory=dict)
     routing_keys: Mapping[str, RoutingKey] = field(default_factory=dict)
+    properties: Mapping[str, Mapping[str, RoutingKey]] = field(default_factory=dict)
     shadow: Mapping[str, ShadowRules] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from facade.evidence import Comparison, ShadowCounts
 from facade.snapshot import Snapshot
+from facade.tally import ReadCounts
 from flags.side import Side
 
 
@@ -59,6 +60,14 @@ class EvidenceSink(Protocol):
 
     def record(self, worker: str, counts: Sequence[ShadowCounts], samples: Sequence[Comparison]) -> None:
         """Add counts since the last call, and store differing samples (already redacted)."""
+        ...
+
+
+class ReadSink(Protocol):
+    """Where it is told how each side answers the reads that a flag splits."""
+
+    def tell(self, counts: Sequence[ReadCounts]) -> None:
+        """Add what was counted since the last call."""
         ...
 
 

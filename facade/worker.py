@@ -17,7 +17,14 @@ from typing import TypeVar
 from facade.config import FacadeConfig
 from facade.data_path import DataPath
 from facade.metrics import WorkerMetrics
-from facade.ports import EvidenceSink, ReplicationProgress, SnapshotSource, WorkerRegistry, WorkerStatus
+from facade.ports import (
+    EvidenceSink,
+    ReadSink,
+    ReplicationProgress,
+    SnapshotSource,
+    WorkerRegistry,
+    WorkerStatus,
+)
 from facade.routes import RouteTable
 from facade.snapshot import Snapshot
 from flags.snapshot import FlagSnapshot
@@ -33,6 +40,10 @@ HEARTBEAT = 1.0
 """Seconds between reports when nothing changes, between writing metrics and evidence."""
 PROGRESS_POLL = 0.5
 """Seconds between looks at how far replication has come."""
+TALLY = 0.5
+"""Seconds between telling how the sides answer reads."""
+TROUBLED_TALLY = 0.1
+"""The same once reads have failed: whoever watches over a ramp should know soon."""
 COLD_START = 2.0
 """Seconds that a starting worker waits for its first snapshot."""
 LOOP_PATIENCE = 5.0
@@ -57,6 +68,7 @@ class Worker:
         registry: WorkerRegistry,
         evidence: EvidenceSink,
         progress: ReplicationProgress | None = None,
+        reads: ReadSink | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         self.path: DataPath
@@ -65,11 +77,12 @@ class Worker:
         self._registry = registry
         self._evidence = evidence
         self._progress = progress
+        self._reads = reads
         self._metrics = WorkerMetrics(config.metrics, self.name) if config.metrics is not None else None
         self._revision = NOTHING_KNOWN.revision
         self._degraded: str | None = None
         self._said: tuple[int, str | None] | None = None
-        self._reported_at = self._flushed_at = self._followed_at = 0.0
+        self._reported_at = self._flushed_at = self._followed_at = self._told_at = 0.0
         self._fenced = False
         self._loop: asyncio.AbstractEventLoop
         self._first = threading.Event()
@@ -109,6 +122,9 @@ class Worker:
         if monotonic() - self._followed_at >= PROGRESS_POLL:
             self._followed_at = monotonic()
             self._quietly(self._follow, "follow replication")
+        if monotonic() - self._told_at >= (TROUBLED_TALLY if self.path.tally.troubled else TALLY):
+            self._told_at = monotonic()
+            self._quietly(self._tell, "tell how reads are answered")
         self._quietly(self._report, "report")  # metrics go on without the control database
         if self.path.access_log is not None:
             self.path.access_log.write()
@@ -117,12 +133,23 @@ class Worker:
             self._flush()
 
     def _follow(self) -> None:
-        """Learn how far replication has come, while reads are split."""
+        """Learn how far replication has come, while reads are split or mirrored."""
         own, phases = self.path.read_your_writes, self.path.snapshot.phases
-        if own is None or self._progress is None:
+        if self._progress is None:
             return
-        if any(name in own.phases and traffic.reads is None for name, traffic in phases.items()):
-            own.passed = {**own.passed, **self._progress.passed()}
+        split = own is not None and any(
+            name in own.phases and traffic.reads is None for name, traffic in phases.items()
+        )
+        if split or any(traffic.shadow for traffic in phases.values()):
+            passed = self._progress.passed()
+            self.path.shadow.passed = passed
+            if own is not None:
+                own.passed = {**own.passed, **passed}
+
+    def _tell(self) -> None:
+        """Say how the sides answer reads. What cannot be told now is forgotten: only news is of use."""
+        if self._reads is not None and (counts := self._on_loop(self.path.tally.take).counts()):
+            self._reads.tell(counts)
 
     def _refresh(self) -> None:
         """Load and swap when the control revision moved."""

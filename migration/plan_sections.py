@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from dual_write.resolve import TableSpec
-from facade.compare import Rules
+from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
-from flags.percent import Precision
 from migration import plan_syntax
-from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
+from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_flags import Cohorts
+from migration.plan_gates import Gates, Guard, Ramp
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -115,10 +116,6 @@ class Relay(Section):
     metrics: Address | None = None
 
 
-class Flags(Section):
-    precision: Precision = Precision.PERCENT
-
-
 class Route(Section):
     """One route of the monolith that moves with its phase; in the plan also as ``"GET /items/{id}"``.
 
@@ -204,7 +201,12 @@ class Excuses(Section):
     unordered: tuple[JsonPath, ...] = ()
     keyed: dict[JsonPath, Name] = Field(default_factory=dict)
     superset: tuple[JsonPath, ...] = ()
+    subset: tuple[JsonPath, ...] = ()
     null_as_absent: tuple[JsonPath, ...] = ()
+    null_for_absent: tuple[JsonPath, ...] = ()
+    absent_for_null: tuple[JsonPath, ...] = ()
+    number_form: tuple[JsonPath, ...] = ()
+    unicode_form: tuple[JsonPath, ...] = ()
 
     def excuses(self) -> tuple[Rule, ...]:
         """The same as the facade takes it."""
@@ -216,26 +218,46 @@ class Excuses(Section):
         )
 
 
-class Shadow(Excuses):
-    """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
+class Keep(Section):
+    """How long shadow counts and samples are kept, in days; how many samples of each kind of difference on
+    each route, and of the phase."""
 
-    headers: tuple[Name, ...] = ("content-type",)
+    days: float = Field(default=30.0, gt=0, le=3660)
+    samples: int = Field(default=10, ge=1, le=1000)
+    most_samples: int = Field(default=1000, ge=1, le=100_000)
+
+
+class ShadowRoute(Excuses):
+    """What holds on one route besides. With ``mirror`` its writes and requests with a body cast a shadow too;
+    ``group_by`` says what in a request its group is, as a routing key does."""
+
+    mirror: bool = False
+    group_by: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+
+    @model_validator(mode="after")
+    def _body_is_mirrored(self) -> Self:
+        if self.group_by is not None and self.group_by.startswith("body:") and not self.mirror:
+            raise ValueError("`group_by` a body needs `mirror = true`: bodies are only read where they are.")
+        return self
+
+
+class Shadow(Excuses):
+    """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name.
+
+    ``sample`` is what the share is drawn by; ``at_least`` so many requests a minute are taken of each route.
+    """
+
+    headers: tuple[Name, ...] = HEADERS
     timeout: Seconds = 2.0
-    routes: dict[Name, Excuses] = Field(default_factory=dict)
+    sample: Literal["request", "key"] = "request"
+    at_least: float = Field(default=0.0, ge=0, le=6000)
+    routes: dict[Name, ShadowRoute] = Field(default_factory=dict)
+    keep: Keep = Keep()
 
     def rules(self) -> Rules:
         """What the facade compares by."""
         routes = {name: route.excuses() for name, route in self.routes.items()}
         return Rules(headers=self.headers, rules=self.excuses(), routes=routes)
-
-
-class Gates(Section):
-    """What must hold before a stage may advance: seconds, a share from 0 to 1, and a count."""
-
-    max_lag_seconds: Seconds = 5.0
-    max_check_age_seconds: Seconds = 3600.0
-    min_match_rate: Share = 0.99
-    min_samples: int = Field(default=100, ge=0)
 
 
 class Phase(Section):
@@ -248,11 +270,14 @@ class Phase(Section):
     invariants: tuple[Invariant, ...] = ()
     capture: Literal["trigger", "outbox"] = "trigger"
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+    cohorts: Cohorts = Cohorts()
     read_your_writes: bool = True
     authenticate: bool = False
     rate_limit: RateLimit | None = None
     shadow: Shadow = Shadow()
     gates: Gates = Gates()
+    ramp: Ramp = Ramp()
+    guard: Guard = Guard()
     check: Check = Check()
 
     @model_validator(mode="after")
@@ -265,10 +290,19 @@ class Phase(Section):
             raise ValueError("the phase has no tables, so its `invariants` would never be asked.")
         if self.rate_limit is not None and self.rate_limit.by == "key" and self.routing_key is None:
             raise ValueError('a `rate_limit` by key needs a `routing_key`. Give one, or limit by "address".')
-        source, _, name = (self.routing_key or "").partition(":")
-        if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
-            raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")
+        if (self.cohorts.allow or self.cohorts.deny) and self.routing_key is None:
+            raise ValueError(
+                "`allow` and `deny` are lists of routing keys, and the phase has no `routing_key`."
+            )
+        for what, said in {"the routing key": self.routing_key, **self.cohorts.properties}.items():
+            source, _, name = (said or "").partition(":")
+            if source == "path" and not any(
+                name in plan_syntax.parameters(each.path) for each in self.routes
+            ):
+                raise ValueError(f"no route has a parameter {{{name}}} for {what} {said!r}.")
         names = [route.name for route in self.routes]
+        if self.shadow.sample == "key" and self.routing_key is None:
+            raise ValueError('[phases.shadow] `sample = "key"` needs a `routing_key`. Give the phase one.')
         if strange := [name for name in self.shadow.routes if name not in names]:
             raise ValueError(
                 f"[phases.shadow.routes] speaks of {strange[0]!r}, which is no route of the phase. "

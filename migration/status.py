@@ -12,14 +12,21 @@ from dual_write.parking import Parked
 from dual_write.replication import Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration.actor import this_actor
+from migration.consents import Consents
 from migration.control import Control
-from migration.evidence import shadow_summary
+from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
-from migration.gates import GateVerdict, gates
+from migration.following import Home, home
+from migration.gate_facts import GateVerdict, Step
+from migration.gates import gates
+from migration.hooks import Hooks
 from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
+from migration.ramp_steps import Stepped, read_steps
 from migration.stages import PhaseRecord, Stage, forward
+from migration.takebacks import open_takeback
 from migration.workers import ControlWorkers, LiveWorker
 
 
@@ -40,7 +47,9 @@ class PhaseStatus:
     ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
     not take, with the reason; ``drift`` is what has changed of the tables since capture began.
 
-    ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
+    ``taken_back`` says why the guard took the reads back, until somebody has looked; ``steps`` how far the
+    stepped ramp is. ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to
+    ``next``.
     """
 
     name: str
@@ -57,6 +66,8 @@ class PhaseStatus:
     match: MatchStatus
     check: CheckRun | None
     check_age_seconds: float | None
+    taken_back: str | None
+    steps: Stepped | None
     interrupted: str | None
     next: Stage | None
     gates: Sequence[GateVerdict]
@@ -64,12 +75,15 @@ class PhaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The migration. ``degraded`` says, per worker that serves what may be old, why."""
+    """The migration. ``degraded`` says, per worker that serves what may be old, why. ``flags`` is how the
+    Unleash server that keeps them is followed, None without one.
+    """
 
     revision: int
     phases: Sequence[PhaseStatus]
     workers: Sequence[LiveWorker]
     degraded: Mapping[str, str]
+    flags: Home | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, text and numbers."""
@@ -88,6 +102,7 @@ def read_status(
         revision=control.revision(),
         phases=[
             _phase(
+                plan,
                 control,
                 phase,
                 records.get(phase.name, PhaseRecord(phase.name)),
@@ -98,10 +113,12 @@ def read_status(
         ],
         workers=workers,
         degraded={w.status.worker: w.status.degraded for w in workers if w.status.degraded is not None},
+        flags=None if plan.flags.unleash is None else home(control, plan.flags.unleash.url),
     )
 
 
 def _phase(
+    plan: Plan,
     control: Control,
     phase: Phase,
     record: PhaseRecord,
@@ -110,14 +127,19 @@ def _phase(
 ) -> PhaseStatus:
     observations = Observations(control)
     flags = EmbeddedStore(control.engine).snapshot()
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     low, high = shadow.interval
     check = observations.last_check(phase.name)
     move = forward(record.stage)
     drift = drift_of(record, replication)
+    with control.read() as connection:
+        taken_back, steps = open_takeback(connection, phase.name), read_steps(connection, phase.name)
     verdicts: Sequence[GateVerdict] = ()
     if move is not None:
-        verdicts = gates(move.target, gather(control, phase, record, replication, drift), limits(phase))
+        consent = Consents(control, plan).fact(phase, Step(move.target), this_actor())
+        facts = gather(control, phase, record, replication, drift, consent)
+        hooks = Hooks(plan, control, this_actor()).last(phase, Step(move.target))
+        verdicts = [*gates(move.target, facts, limits(phase)), *hooks]
     return PhaseStatus(
         name=phase.name,
         stage=record.stage,
@@ -133,6 +155,8 @@ def _phase(
         match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],
+        taken_back=None if taken_back is None else taken_back.reason,
+        steps=steps,
         interrupted=interrupted,
         next=None if move is None else move.target,
         gates=verdicts,

@@ -110,6 +110,85 @@ check_runs = Table(
     Index("ix_check_runs_phase_started", "phase", "started"),
 )
 
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # A stage to go to, or reads or writes with the share (in 1/10,000) to rise to
+    Column("step", Text, nullable=False),
+    Column("share", Integer),
+    # What a confirmation confirms
+    Column("point", Text, nullable=False),
+    # The hash of the plan for which it was given
+    Column("plan", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_consents_phase_at", "phase", "at"),
+)
+
+read_counts = Table(
+    "read_counts",
+    metadata,
+    # How a side answered reads that a flag splits, as a worker told it at a time
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    # The minute that the row sums up; NULL while it is as it was told
+    Column("minute", BigInteger),
+    Column("answered", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("milliseconds", JSON, nullable=False),
+    Index("ix_read_counts_at", "at"),
+)
+
+takebacks = Table(
+    "takebacks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    # The share of the reads that was taken back, in 1/10,000
+    Column("share", Integer, nullable=False),
+    Column("test", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # NULL until it is written down
+    Column("evidence", JSON(none_as_null=True)),
+    # NULL while nobody has looked: until then no share is raised
+    Column("acknowledged_at", Double),
+    Column("acknowledged_by", Text),
+    Column("note", Text),
+)
+
+hook_results = Table(
+    "hook_results",
+    metadata,
+    # What a hook said last, before or after which step, by which plan
+    Column("phase", Text, primary_key=True),
+    Column("hook", Text, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+ramps = Table(
+    "ramps",
+    metadata,
+    Column("phase", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    # What the steps last set, in 1/10,000, and when
+    Column("share", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    # Why it waits, in words
+    Column("said", Text, nullable=False),
+)
+
 heartbeats = Table(
     "replication_heartbeats",
     metadata,
@@ -142,6 +221,21 @@ shadow_counts = Table(
     Column("rules", JSON, nullable=False),
     Column("primary_ms", JSON, nullable=False),
     Column("shadow_ms", JSON, nullable=False),
+    # How far replication was behind at stale reads
+    Column("stale_ms", JSON, nullable=False, server_default="{}"),
+)
+
+shadow_noise = Table(
+    "shadow_noise",
+    metadata,
+    # Requests that the monolith answered twice, and where it differed from itself
+    Column("phase", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    # The minute, in seconds since 1970
+    Column("slot", BigInteger, primary_key=True),
+    Column("pairs", BigInteger, nullable=False),
+    Column("noisy", BigInteger, nullable=False),
+    Column("fields", JSON, nullable=False),
 )
 
 shadow_samples = Table(

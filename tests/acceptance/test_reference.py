@@ -8,27 +8,29 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from migration.gates import CheckFact, Facts, Limits, gates
+from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_flags import Cohorts, Flags, Unleash
+from migration.plan_gates import Gates, Guard, Hook, Ramp
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
-    Excuses,
     Facade,
-    Flags,
-    Gates,
+    Keep,
     Monolith,
     Phase,
     Relay,
     Route,
     Service,
     Shadow,
+    ShadowRoute,
     Table,
     Timeouts,
 )
+from migration.read_answers import Answers, Both
 from migration.stages import TRANSITIONS, Stage
 from tests.acceptance import cli_reference
 from tests.acceptance.pages import REPOSITORY, section
@@ -48,18 +50,24 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[monolith.tls], [phases.service.tls]": ServerTls,
     "[relay]": Relay,
     "[flags]": Flags,
+    "[flags.unleash]": Unleash,
     "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,
+    "[phases.cohorts]": Cohorts,
     "phases.routes": Route,
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,
     "[[phases.invariants]]": Invariant,
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
-    "[phases.shadow.routes]": Excuses,
+    "[phases.shadow.routes]": ShadowRoute,
+    "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,
+    "[[phases.gates.hooks]]": Hook,
+    "[phases.ramp]": Ramp,
+    "[phases.guard]": Guard,
 }
 
 FACTS = Facts(
@@ -78,6 +86,11 @@ FACTS = Facts(
     workers=2,
     late_workers=(),
     irreversible=None,
+    invariants=("total",),
+    stage=Stage.RAMP,
+    taken_back="it failed.",
+    answers=Both(Answers(100, 0, {1.0: 100}), Answers(100, 0, {1.0: 100})),
+    consent=ConsentFact("live", needed=1, confirmed={"the date is known": None}),
 )
 
 
@@ -105,13 +118,15 @@ def test_no_section_of_the_plan_is_left_out() -> None:
 
 
 def test_each_move_and_each_gate_is_described() -> None:
-    page = REFERENCE / "stages-and-gates.md"
-    moves = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(page, "Moves"), re.MULTILINE)
+    stages, page = REFERENCE / "stages.md", REFERENCE / "gates.md"
+    moves = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(stages, "Moves"), re.MULTILINE)
     assert set(moves) == {(str(move.source), str(move.target)) for move in TRANSITIONS}
-    asked = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(page, "Gates"), re.MULTILINE))
+    asked = dict(
+        re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(page, "Which gates"), re.MULTILINE)
+    )
     by_gate: dict[str, list[str]] = {}
     for target in Stage:
-        for gate in gates(target, FACTS, Limits()):
+        for gate in gates(target, FACTS, Limits(soak={"ramp": 60.0}, min_reads=1)):
             by_gate.setdefault(gate.name, []).append(f"`{target}`")
     assert {name: stages.split(", ") for name, stages in asked.items()} == by_gate
 

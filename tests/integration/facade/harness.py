@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,8 +14,10 @@ from facade.evidence import Comparison, ShadowCounts
 from facade.ports import WorkerStatus
 from facade.routes import Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
+from facade.tally import ReadCounts
 from facade.worker import Worker
-from flags.rollout import OFF, ON, Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import OFF, ON, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 
@@ -230,6 +232,7 @@ class Control:
     counts: list[ShadowCounts] = field(default_factory=list)
     samples: list[Comparison] = field(default_factory=list)
     progress: dict[tuple[str, Side], float] = field(default_factory=dict)
+    told: list[ReadCounts] = field(default_factory=list)
 
     def passed(self) -> dict[tuple[str, Side], float]:
         return self.progress
@@ -250,6 +253,11 @@ class Control:
     def retire(self, worker: str) -> None:
         self.retired.append(worker)
 
+    def tell(self, counts: Sequence[ReadCounts]) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.told += counts
+
     def record(self, worker: str, counts: Any, samples: Any) -> None:
         self.counts += counts
         self.samples += samples
@@ -264,7 +272,7 @@ ROUTES = (
 
 
 def rule(flag: str, percent: int) -> Rule:
-    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:", percent, 0),))
+    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:".encode(), percent, 0),))
 
 
 def picture(
@@ -273,6 +281,7 @@ def picture(
     reads: Side | int = Side.MONOLITH,
     writes: int | None = None,
     shadow: int = 0,
+    calibrate: int = 0,
     **traffic: Any,
 ) -> Snapshot:
     """One phase, ``search``. Reads and writes are split where they are given in percent."""
@@ -287,6 +296,7 @@ def picture(
         shadow=shadow > 0,
     )
     shares = {"search.reads": share, "search.writes": writes or 0, "search.shadow": shadow}
+    shares["search.calibrate"] = calibrate
     flags = FlagSnapshot(revision, {name: rule(name, percent) for name, percent in shares.items()})
     return Snapshot(revision, RouteTable.compile(ROUTES), {"search": phase}, flags)
 
