@@ -28,7 +28,7 @@ _IMAGE = f"unleashorg/unleash-server:{_VERSION}"
 _START_SECONDS = 120
 _REMEDY = (
     "Name a server in UNLEASH_URL with UNLEASH_TOKEN and UNLEASH_ADMIN_TOKEN, start Docker, or install Node "
-    f"{_NODE} or newer with npm: `apt-get install nodejs npm`."
+    f"{_NODE} or newer with npm."
 )
 _SETTINGS = {
     "DATABASE_SSL": "false",
