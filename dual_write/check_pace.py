@@ -12,7 +12,8 @@ STATEMENT_SECONDS = 60
 
 # Below full speed statements are kept about this short: who waits for the core that one has, waits for this.
 _SHORT_SECONDS = 0.005
-_FIRST_ROWS, _FEWEST_ROWS = 500, 50
+# Not fewer, however long they take: most of the time may be the way to the server.
+_FEWEST_ROWS = 500
 # However slow the database is, a check that never ended would not help it.
 _LONGEST_REST_SECONDS = 10.0
 
@@ -44,7 +45,7 @@ class Pace:
         self._turn = Lock()
         self._rested = 0.0
         self._longest = 0.0
-        self._rows = _FIRST_ROWS
+        self._rows = _FEWEST_ROWS
 
     @property
     def full(self) -> bool:

@@ -115,11 +115,10 @@ def _named(pair: TablePair) -> Iterator[list[Key]]:
     """The distinct values that the referring rows hold, in order."""
     after: Key | None = None
     while True:
-        most = pair.source.pace.rows(_VALUES)
-        rows = pair.source.ask(pair.source_query.distinct(Range(after), most)).result()
+        rows = pair.source.ask(pair.source_query.distinct(Range(after), _VALUES)).result()
         keys = list(dict.fromkeys(map(pair.columns.key_of, rows)))
         if keys:
             yield keys
-        if len(rows) < most:
+        if len(rows) < _VALUES:
             return
         after = keys[-1]
