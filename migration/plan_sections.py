@@ -254,6 +254,7 @@ class Phase(Section):
     shadow: Shadow = Shadow()
     gates: Gates = Gates()
     check: Check = Check()
+    runbook: Name = "read-mostly"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -20,6 +20,7 @@ from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
 from migration.stages import PhaseRecord, Stage, forward
+from migration.walk_journal import WalkStatus, last_walk
 from migration.workers import ControlWorkers, LiveWorker
 
 
@@ -40,7 +41,8 @@ class PhaseStatus:
     ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
     not take, with the reason; ``drift`` is what has changed of the tables since capture began.
 
-    ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to ``next``.
+    ``interrupted`` names a run that has not ended, ``walk`` is the last walk through the runbook, and
+    ``gates`` are those on the way to ``next``.
     """
 
     name: str
@@ -58,6 +60,7 @@ class PhaseStatus:
     check: CheckRun | None
     check_age_seconds: float | None
     interrupted: str | None
+    walk: WalkStatus | None
     next: Stage | None
     gates: Sequence[GateVerdict]
 
@@ -134,6 +137,7 @@ def _phase(
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],
         interrupted=interrupted,
+        walk=last_walk(control, phase.name),
         next=None if move is None else move.target,
         gates=verdicts,
     )

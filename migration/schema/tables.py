@@ -60,6 +60,33 @@ runs = Table(
     Column("ended", Double),
 )
 
+walks = Table(
+    "walks",
+    metadata,
+    # One walk through a phase's runbook, over as many runs as it takes
+    Column("walk", Text, primary_key=True),
+    Column("phase", Text, nullable=False, index=True),
+    Column("runbook", Text, nullable=False),
+    # NULL while the walk is unfinished
+    Column("outcome", Text),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+)
+
+walk_journal = Table(
+    "walk_journal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("walk", Text, nullable=False, index=True),
+    Column("step", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    # The step's state from then on
+    Column("state", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,
