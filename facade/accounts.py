@@ -1,17 +1,17 @@
 """The books of the shadow: every eligible request ends in exactly one place (invariant I10)."""
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from facade.compare import Outcome
+from facade.compare_paths import field_of
 from facade.evidence import LATENCY_BUCKETS_MS, Comparison, ShadowCounts
 
 Key = TypeVar("Key", bound=Hashable)
 
 SAMPLES = 20
-"""Differing requests kept per route and kind of difference, for as long as the worker lives."""
+"""Differing requests kept until they are taken: of each kind of difference at each place of a route one."""
 
 
 class Accounts:
@@ -21,7 +21,7 @@ class Accounts:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], ShadowCounts] = {}
         self._samples: list[Comparison] = []
-        self._seen: Counter[tuple[str, str, str]] = Counter()
+        self._seen: set[tuple[str, str, str, str]] = set()
 
     def drop(self, phase: str, route: str, reason: str) -> None:
         """The request was not compared."""
@@ -47,16 +47,20 @@ class Accounts:
         _add(counts.shadow_ms, {_bucket(shadow_ms): 1})
 
     def sample(self, comparison: Comparison) -> None:
-        """Keep a differing request, if it is among the first of its kind."""
-        kinds = {(comparison.phase, comparison.route, each.kind) for each in comparison.differences}
-        if any(self._seen[kind] < SAMPLES for kind in kinds):
-            self._seen.update(kinds)
+        """Keep a differing request, if it shows what none does that is kept already."""
+        if len(self._samples) >= SAMPLES:
+            return
+        phase, route = comparison.phase, comparison.route
+        shown = {(phase, route, field_of(each.path), each.kind) for each in comparison.differences}
+        if not shown <= self._seen:
+            self._seen |= shown
             self._samples.append(comparison)
 
     def take(self) -> tuple[Sequence[ShadowCounts], Sequence[Comparison]]:
         """Everything since the last call, which is then forgotten."""
         counts, self._counts = list(self._counts.values()), {}
         samples, self._samples = self._samples, []
+        self._seen.clear()
         return counts, samples
 
     def give_back(self, counts: Iterable[ShadowCounts], samples: Sequence[Comparison]) -> None:
@@ -72,7 +76,7 @@ class Accounts:
             _add(mine.rules, each.rules)
             _add(mine.primary_ms, each.primary_ms)
             _add(mine.shadow_ms, each.shadow_ms)
-        self._samples = [*samples, *self._samples]
+        self._samples = [*samples, *self._samples][:SAMPLES]
 
     def _of(self, phase: str, route: str) -> ShadowCounts:
         counts = self._counts.get((phase, route))

@@ -17,12 +17,18 @@ from typing import Any
 from facade.compare_decode import NotJsonError, decode
 from facade.compare_headers import Headers, compare_header, is_json, values_of
 from facade.compare_json import compare_json
+from facade.compare_location import Asked
 from facade.compare_rules import Place, Rule, RuleKind, compile_rules
 from facade.evidence import Difference
 from facade.redact import redact_differences, redact_path
 
 _MAX_DECODED = 32 * 1024 * 1024
 """Bytes a compressed body may grow to; beyond, bodies are compared as they came."""
+
+
+HEADERS = ("content-type", "location")
+"""The header fields that are compared unless the plan chooses others."""
+_UNKNOWN = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Rules:
     """
 
     ignore: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ("content-type",)
+    headers: tuple[str, ...] = HEADERS
     rules: tuple[Rule, ...] = ()
     routes: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
 
@@ -88,14 +94,14 @@ class Outcome:
     rules: Mapping[str, int]
 
 
-def compare(primary: Answer, shadow: Answer, rules: Rules) -> Outcome:
-    """Compare two answers to the same request."""
+def compare(primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNOWN) -> Outcome:
+    """Compare two answers to the same request; with ``asked`` also URLs that are relative to it."""
     if primary.status != shadow.status:
         return _outcome([Difference("status", "status", str(primary.status), str(shadow.status))])
     headers = [
         found
         for name in rules.headers
-        if (found := compare_header(name, primary.headers, shadow.headers)) is not None
+        if (found := compare_header(name, primary.headers, shadow.headers, asked)) is not None
     ]
     left, right = _bodies(primary, shadow)
     if left == right:
@@ -127,10 +133,26 @@ def _document(body: bytes) -> Any:
 def _other(left: bytes, right: bytes, *documents: Any) -> Difference:
     """The difference of two bodies that cannot be compared by path, with the reason where one is not JSON."""
     texts = [f"{len(body)} bytes, sha256 {hashlib.sha256(body).hexdigest()[:12]}" for body in (left, right)]
+    if not documents:
+        same = _same(left, right)
+        line = left.count(b"\n", 0, same) + 1
+        texts = [f"{text}, another from byte {same} on (line {line})" for text in texts]
     for at, document in enumerate(documents):
         if isinstance(document, NotJsonError):
             texts[at] += f", {document}"
     return Difference("body", "body", *texts)
+
+
+def _same(left: bytes, right: bytes) -> int:
+    """How many bytes at the beginning are the same."""
+    known, most = 0, min(len(left), len(right))
+    while known < most:
+        middle = (known + most + 1) // 2
+        if left[known:middle] == right[known:middle]:
+            known = middle
+        else:
+            most = middle - 1
+    return known
 
 
 def _outcome(

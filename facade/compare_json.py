@@ -7,9 +7,10 @@
   shadow's for an ``extra`` item.
 - Numbers are exact at any size. Of two numbers of different value the kind is ``value``; ``1`` and ``1.0``
   have one value but are of two kinds to typed clients, which is a ``type`` difference. ``1.0``, ``1.00`` and
-  ``1e0`` are the same. ``true`` is not ``1``.
+  ``1e0`` are the same. ``true`` is not ``1``. Texts are compared code point by code point.
 - Rules (`facade.compare_rules`) excuse what they say, each counted whenever it did. A tolerance or a shape
-  excuses another value only, never another type, a missing or an extra one.
+  excuses another value only, never a missing or an extra one, and never another type: ``number_form`` alone
+  does that.
 - ``missing`` means that the shadow lacks what the primary has, ``extra`` the opposite.
 """
 
@@ -81,6 +82,8 @@ class _Walk:
             self._items(path, primary, shadow, place)
         elif (kind := _kind(primary, shadow)) is not None:
             rule = place.excuse(primary, shadow) if kind == "value" else None
+            if kind == "type" and place.number_form is not None and _is_number(primary, shadow):
+                rule = place.number_form
             if rule is None:
                 self._report(path, kind, primary, shadow)
             else:
@@ -102,10 +105,10 @@ class _Walk:
 
     def _member(self, path: str, name: str, kind: str, value: Any, place: Place) -> None:
         """A member that only one side has."""
-        member = place.member(name)
-        rule = member.null_as_absent if value is None else None
-        if kind == "extra":
-            rule = rule or place.superset
+        member, missing = place.member(name), kind == "missing"
+        rule = place.may_lack if missing else place.may_add
+        if value is None:
+            rule = (member.may_lack_null if missing else member.may_add_null) or rule
         if rule is None or member.ignore is not None:
             self._alone(member_path(path, name), kind, value, member)
         else:
@@ -209,9 +212,14 @@ def _kind(primary: Any, shadow: Any) -> str | None:
     """How two values differ that are not both containers of one type; None when they do not."""
     if type(primary) is type(shadow):
         return None if primary == shadow else "value"
-    if {type(primary), type(shadow)} == {int, Decimal}:
+    if _is_number(primary, shadow):
         return "type" if primary == shadow else "value"
     return "type"
+
+
+def _is_number(primary: Any, shadow: Any) -> bool:
+    """Whether two values of different types are both numbers."""
+    return {type(primary), type(shadow)} == {int, Decimal}
 
 
 def _differ(primary: Any, shadow: Any) -> bool:
@@ -232,7 +240,9 @@ def _signatures(items: list[Any], place: Place) -> list[bytes]:
 
 def _signature(value: Any, place: Place) -> bytes:
     """Bytes that are equal only for equal values, once what the rules leave no meaning is left out."""
-    return _dump(value if place.dead or type(value) in _SCALARS else _relevant(value, place))
+    if place.dead:
+        return _dump(value)
+    return _dump(place.formed(value) if type(value) in _SCALARS else _relevant(value, place))
 
 
 def _relevant(value: Any, place: Place) -> Any:
@@ -240,15 +250,17 @@ def _relevant(value: Any, place: Place) -> Any:
     if place.ignore is not None:
         return None
     if type(value) is dict:
-        return {
-            name: member if (below := place.member(name)).dead else _relevant(member, below)
-            for name, member in value.items()
-            if not (place.member(name).ignore or (member is None and place.member(name).null_as_absent))
-        }
+        kept = {}
+        for name, member in value.items():
+            below = place.member(name)
+            if below.ignore or (member is None and (below.may_lack_null or below.may_add_null)):
+                continue
+            kept[name] = member if below.dead else _relevant(member, below)
+        return kept
     if type(value) is list:
         items = [_relevant(item, place.item(at)) for at, item in enumerate(value)]
         return items if place.order is None else sorted(map(_dump_text, items))
-    return None if place.is_volatile(value) else value
+    return None if place.is_volatile(value) else place.formed(value)
 
 
 def _dump_text(value: Any) -> str:

@@ -6,12 +6,17 @@ however many rules there are, and a part of the document that no rule can reach 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
+from unicodedata import normalize
 
 from facade.compare_paths import RuleError, parse_path
 from facade.compare_values import Accepts, shape, tolerance
+
+_MOST_DIGITS = 400
+"""Numbers of more digits are not written out to be compared."""
 
 
 class RuleKind(StrEnum):
@@ -29,8 +34,18 @@ class RuleKind(StrEnum):
     """Neither does it here, and items belong together by the member that the argument names."""
     SUPERSET = "superset"
     """The service's object may have members that the monolith's lacks."""
+    SUBSET = "subset"
+    """The service's object may lack members that the monolith's has."""
     NULL_AS_ABSENT = "null_as_absent"
     """The member may be null on one side and absent on the other."""
+    NULL_FOR_ABSENT = "null_for_absent"
+    """The service may answer null where the monolith leaves the member out."""
+    ABSENT_FOR_NULL = "absent_for_null"
+    """The service may leave the member out where the monolith answers null."""
+    NUMBER_FORM = "number_form"
+    """``1`` and ``1.0`` may stand for each other."""
+    UNICODE_FORM = "unicode_form"
+    """Texts may be of different Unicode forms, composed or not: what is equal in NFC is the same."""
 
 
 _BY_VALUE: Mapping[RuleKind, Callable[[str], Accepts]] = {
@@ -63,6 +78,8 @@ class Rule:
 class Place:
     """Where a walk stands relative to all rules: those that select exactly this node, and the way down.
 
+    ``may_lack`` and ``may_add`` are rules of an object whose members may be missing or extra, with ``_null``
+    of a member that may be so while it is null. ``sliced`` finds the place of an index that slices may take.
     ``dead`` means that no rule can select anything below, whatever follows.
     """
 
@@ -70,12 +87,17 @@ class Place:
     values: tuple[tuple[str, Accepts], ...] = ()
     shapes: tuple[Accepts, ...] = ()
     order: Rule | None = None
-    superset: str | None = None
-    null_as_absent: str | None = None
+    may_lack: str | None = None
+    may_add: str | None = None
+    may_lack_null: str | None = None
+    may_add_null: str | None = None
+    number_form: str | None = None
+    unicode_form: str | None = None
     names: dict[str, "Place"] = field(default_factory=dict)
     indexes: dict[int, "Place"] = field(default_factory=dict)
     any_name: "Place" = field(init=False)
     any_index: "Place" = field(init=False)
+    sliced: Callable[[int], "Place"] | None = None
     dead: bool = False
 
     def __post_init__(self) -> None:
@@ -87,11 +109,26 @@ class Place:
 
     def item(self, index: int) -> "Place":
         """The place of the item at ``index`` of this node."""
-        return self.indexes.get(index, self.any_index)
+        known = self.indexes.get(index)
+        if known is None:
+            if self.sliced is None:
+                return self.any_index
+            known = self.indexes[index] = self.sliced(index)
+        return known
 
     def excuse(self, primary: Any, shadow: Any) -> str | None:
         """The rule by which two different values of one type may stand for the same, if there is one."""
+        if self.unicode_form is not None and self.formed(primary) == self.formed(shadow):
+            return self.unicode_form
         return next((rule for rule, accepts in self.values if accepts(primary, shadow)), None)
+
+    def formed(self, value: Any) -> Any:
+        """The value in the one form that stands for all that the rules take for the same here."""
+        if self.unicode_form is not None and type(value) is str:
+            return normalize("NFC", value)
+        if self.number_form is not None and type(value) is Decimal and value == value.to_integral_value():
+            return int(value) if value.adjusted() < _MOST_DIGITS else value
+        return value
 
     def is_volatile(self, value: Any) -> bool:
         """Whether the value has a shape by which alone it is judged here."""
@@ -111,9 +148,16 @@ def compile_rules(rules: tuple[Rule, ...]) -> Place:
         made = places[active] = _place([rules[rule] for rule in done])
         made.dead = not active
         if active:
-            waiting = {paths[rule][at].key for rule, at in active if at < len(paths[rule])}
+            waiting = {
+                selector
+                for rule, at in active
+                if at < len(paths[rule])
+                for selector in paths[rule][at].selectors
+            }
             made.names = {key: place(step(active, key)) for key in waiting if isinstance(key, str)}
             made.indexes = {key: place(step(active, key)) for key in waiting if isinstance(key, int)}
+            if any(isinstance(key, range) for key in waiting):
+                made.sliced = lambda index: place(step(active, index))
             # A key that no rule names: only wildcards take it, and those do not tell names from indexes.
             made.any_name = made.any_index = place(step(active, None))
         return made
@@ -124,7 +168,7 @@ def compile_rules(rules: tuple[Rule, ...]) -> Place:
             if at == len(paths[rule]):
                 continue
             segment = paths[rule][at]
-            if segment.key is None or segment.key == key:
+            if segment.selects(key):
                 following.add((rule, at + 1))
             if segment.deep:
                 following.add((rule, at))
@@ -139,8 +183,8 @@ def _place(rules: list[Rule]) -> Place:
     for rule in rules:
         first.setdefault(rule.kind, rule)
 
-    def name(kind: RuleKind) -> str | None:
-        return str(first[kind]) if kind in first else None
+    def name(*kinds: RuleKind) -> str | None:
+        return next((str(rule) for kind, rule in first.items() if kind in kinds), None)
 
     return Place(
         ignore=name(RuleKind.IGNORE),
@@ -149,6 +193,10 @@ def _place(rules: list[Rule]) -> Place:
         ),
         shapes=tuple(shape(rule.argument) for rule in rules if rule.kind is RuleKind.SHAPE),
         order=first.get(RuleKind.KEYED) or first.get(RuleKind.UNORDERED),
-        superset=name(RuleKind.SUPERSET),
-        null_as_absent=name(RuleKind.NULL_AS_ABSENT),
+        may_lack=name(RuleKind.SUBSET),
+        may_add=name(RuleKind.SUPERSET),
+        may_lack_null=name(RuleKind.NULL_AS_ABSENT, RuleKind.ABSENT_FOR_NULL),
+        may_add_null=name(RuleKind.NULL_AS_ABSENT, RuleKind.NULL_FOR_ABSENT),
+        number_form=name(RuleKind.NUMBER_FORM),
+        unicode_form=name(RuleKind.UNICODE_FORM),
     )

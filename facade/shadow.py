@@ -8,18 +8,17 @@ breaker, and one thread that compares. What does not fit is dropped and counted 
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from facade.accounts import Accounts
 from facade.compare import Answer, Outcome, Rules, compare
-from facade.config import FacadeConfig, ShadowRules, Upstream
+from facade.config import FacadeConfig, ShadowRules
 from facade.evidence import Comparison
-from facade.headers import SHADOW_MARKER
 from facade.instances import Instances
 from facade.mirror import Copy, NoAnswer, ask
-from facade.outgoing import addressed
+from facade.mirrored import Mirrored
 from facade.pool import Pool
 from facade.redact import redact_target
 
@@ -29,28 +28,6 @@ if TYPE_CHECKING:
 _SMALL = 16 * 1024
 """Bytes of equal bodies that are compared sooner than a thread is asked to."""
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Mirrored:
-    """A read that the monolith answered, to be asked of the service."""
-
-    phase: str
-    route: str
-    request_id: str
-    method: bytes
-    target: bytes
-    lines: bytes
-    nameless: bool
-    copy: Copy
-    primary_ms: float
-
-    def request(self, upstream: Upstream) -> bytes:
-        """As it is written to this server."""
-        target, lines = self.target, self.lines
-        if upstream.own_host or self.nameless:
-            target, lines = addressed(target, lines, upstream)
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, target, lines)
 
 
 class Shadow:
@@ -67,6 +44,12 @@ class Shadow:
             phase: Instances(backend, config.timeouts, limits) for phase, backend in config.services.items()
         }
         self._monolith = Instances(config.monolith, config.timeouts, limits)
+        self._own = frozenset(
+            upstream.authority
+            for backend in (config.monolith, *config.services.values())
+            for upstream in backend.instances
+            if upstream.own_host
+        )
         self._senders = asyncio.Semaphore(config.limits.shadow_senders)
         self._open: set[asyncio.Task[None]] = set()
         self._comparing = ThreadPoolExecutor(1, thread_name_prefix="shadow-compare")
@@ -89,23 +72,12 @@ class Shadow:
         if len(self._open) >= self._most_open:
             self.accounts.drop(phase, route, "queue_full")
             return
-        forward = exchange.fields.forward if exchange.forward is None else exchange.forward
-        mirrored = _Mirrored(
-            phase,
-            route,
-            exchange.request_id.decode("latin-1"),
-            exchange.method,
-            exchange.target,
-            b"%bX-Request-ID: %b\r\n%b: 1\r\n" % (forward, exchange.request_id, SHADOW_MARKER),
-            exchange.fields.nameless,
-            copy,
-            seconds * 1000,
-        )
+        mirrored = Mirrored.of(exchange, phase, route, copy, seconds)
         task = asyncio.get_running_loop().create_task(self._settle(mirrored))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def _settle(self, mirrored: _Mirrored) -> None:
+    async def _settle(self, mirrored: Mirrored) -> None:
         """Bring one mirrored request to exactly one end in the accounts."""
         try:
             await self._compare(mirrored)
@@ -117,7 +89,7 @@ class Shadow:
         except Exception:  # noqa: BLE001 (whatever a comparison does wrong, the books must balance)
             self.accounts.drop(mirrored.phase, mirrored.route, "compare_failed")
 
-    async def _compare(self, mirrored: _Mirrored) -> None:
+    async def _compare(self, mirrored: Mirrored) -> None:
         service = self._services.get(mirrored.phase)
         if service is None:
             raise NoAnswer("no_service")
@@ -125,13 +97,13 @@ class Shadow:
         rules = chosen.rules.of(mirrored.route)
         primary = mirrored.copy.answer()
         shadow, shadow_ms = await self._ask_service(service, mirrored, chosen.timeout)
-        outcome = await self._compared(primary, shadow, rules)
+        outcome = await self._compared(primary, shadow, rules, mirrored)
         again = bool(outcome.differences)
         if again:
             # A write may have passed between the two answers: only what still differs counts.
             await asyncio.sleep(self._recheck_delay)
             primary, shadow = await self._ask_both(service, mirrored, chosen.timeout)
-            outcome = await self._compared(primary, shadow, rules)
+            outcome = await self._compared(primary, shadow, rules, mirrored)
         if outcome.differences:
             self.accounts.sample(_sample(mirrored, outcome, primary, shadow, shadow_ms))
         self.accounts.compared(
@@ -143,16 +115,17 @@ class Shadow:
             shadow_ms=shadow_ms,
         )
 
-    async def _compared(self, primary: Answer, shadow: Answer, rules: Rules) -> Outcome:
+    async def _compared(self, primary: Answer, shadow: Answer, rules: Rules, mirrored: Mirrored) -> Outcome:
+        asked = mirrored.asked(self._own)
         if len(primary.body) <= _SMALL and primary.body == shadow.body:
-            return compare(primary, shadow, rules)
+            return compare(primary, shadow, rules, asked)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._comparing, compare, primary, shadow, rules)
+        return await loop.run_in_executor(self._comparing, compare, primary, shadow, rules, asked)
 
     async def _ask_service(
         self,
         service: Instances,
-        mirrored: _Mirrored,
+        mirrored: Mirrored,
         timeout: float,  # noqa: ASYNC109 (see ask)
     ) -> tuple[Answer, float]:
         async with self._senders:
@@ -171,7 +144,7 @@ class Shadow:
     async def _ask_both(
         self,
         service: Instances,
-        mirrored: _Mirrored,
+        mirrored: Mirrored,
         timeout: float,  # noqa: ASYNC109 (see ask)
     ) -> tuple[Answer, Answer]:
         async with self._senders:
@@ -185,7 +158,7 @@ class Shadow:
             raise NoAnswer("recheck_failed")
         return primary, shadow
 
-    async def _ask(self, pool: Pool | None, mirrored: _Mirrored, timeout: float) -> Answer:  # noqa: ASYNC109 (see ask)
+    async def _ask(self, pool: Pool | None, mirrored: Mirrored, timeout: float) -> Answer:  # noqa: ASYNC109 (see ask)
         if pool is None:
             raise NoAnswer("no_service")
         head_only = mirrored.method == b"HEAD"
@@ -194,7 +167,7 @@ class Shadow:
 
 
 def _sample(
-    mirrored: _Mirrored, outcome: Outcome, primary: Answer, shadow: Answer, shadow_ms: float
+    mirrored: Mirrored, outcome: Outcome, primary: Answer, shadow: Answer, shadow_ms: float
 ) -> Comparison:
     return Comparison(
         mirrored.phase,

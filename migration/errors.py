@@ -46,6 +46,10 @@ class ControlError(MigrationError):
     """A control database that is missing, unreachable, replaced or of another version."""
 
 
+class EvidenceError(MigrationError):
+    """What a shadow report was asked for cannot be had: a time, an earlier run, a recording of requests."""
+
+
 class StageError(MigrationError):
     """A move that the phase's stage does not allow."""
 

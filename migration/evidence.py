@@ -1,120 +1,156 @@
-"""Where the outcome of shadow traffic is kept, and read back as a summary."""
+"""Where the outcome of shadow traffic is kept, for how long, and read back as a summary."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from facade.evidence import Comparison, Difference, ShadowCounts
-from migration.control import Control, upsert
+from migration.control import Control, insert_absent
 from migration.schema.tables import shadow_counts, shadow_samples
-from migration.summary import FieldSummary, Latency, RouteSummary, ShadowSummary, merge, summarise, wilson
-
-__all__ = [
-    "ControlEvidence",
-    "FieldSummary",
-    "Latency",
-    "RouteSummary",
-    "ShadowSummary",
-    "shadow_summary",
-    "wilson",
-]
+from migration.summary import WHOLE, Agreement, ShadowSummary, View, merge, summarise_phase
 
 SLOT_SECONDS = 60
-SAMPLES_KEPT = 5
-"""Samples kept of each kind of difference on each route: the newest."""
+HOUR = 3600
+FOLD_SECONDS = 86_400
+"""Slots that are older become one an hour: what is kept stays small, however long a phase is shadowed."""
 FIELDS_KEPT = 500
 """Places kept apart in one slot; object keys made of data would otherwise grow without end."""
-RETENTION_SECONDS = 30 * 86_400
+PATH_KEPT = 300
+"""Characters of a place; a longer one is an object key made of data."""
+DIFFERENCES_KEPT = 40
+"""Differences kept of one sample."""
+_FOLDED_AT_ONCE = 500
+_ELSEWHERE = "(elsewhere)"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a phase's counts and samples are kept, in days; how many samples of each kind of difference
+    on each route, and how many in all. Half of them are the first ones, half the latest."""
+
+    days: float = 30.0
+    samples: int = 10
+    most_samples: int = 1000
 
 
 class ControlEvidence:
-    """The facade's EvidenceSink on the control database."""
+    """The facade's EvidenceSink on the control database, with each phase's retention. For one thread."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, retention: Mapping[str, Retention] | None = None) -> None:
         self._control = control
+        self._retention = retention or {}
+        self._tidied = -float(SLOT_SECONDS)
 
     def record(self, worker: str, counts: Sequence[ShadowCounts], samples: Sequence[Comparison]) -> None:  # noqa: ARG002 - the port says who reports
-        """Add the counts to those of the current minute, and keep the newest samples of each kind."""
+        """Add the counts to those of the current minute, keep the samples, let go of what is too old."""
         with self._control.write() as connection:
             now = self._control.now(connection)
             slot = int(now) // SLOT_SECONDS * SLOT_SECONDS
             for count in sorted(counts, key=lambda c: (c.phase, c.route)):
                 _add_counts(connection, slot, count)
-            for sample in samples:
-                _add_sample(connection, sample)
-            connection.execute(delete(shadow_counts).where(shadow_counts.c.slot < now - RETENTION_SECONDS))
+            self._add_samples(connection, samples)
+        if now - self._tidied >= SLOT_SECONDS:
+            self._tidied = now
+            for phase in {count.phase for count in counts}:
+                with self._control.write() as connection:
+                    _tidy(connection, phase, now, self._of(phase))
+
+    def _add_samples(self, connection: Connection, samples: Sequence[Comparison]) -> None:
+        table = shadow_samples.c
+        kinds: dict[tuple[str, str, str], None] = {}
+        for sample in samples:
+            cut = replace(sample, differences=sample.differences[:DIFFERENCES_KEPT])
+            signature = json.dumps(sorted({(d.path, d.kind) for d in cut.differences}))
+            kinds[sample.phase, sample.route, signature] = None
+            connection.execute(
+                insert(shadow_samples).values(
+                    phase=sample.phase,
+                    route=sample.route,
+                    signature=signature,
+                    at=sample.at,
+                    sample=asdict(cut),
+                )
+            )
+        for phase, route, signature in kinds:
+            alike = and_(table.phase == phase, table.route == route, table.signature == signature)
+            _keep_ends(connection, alike, self._of(phase).samples)
+        for phase in {phase for phase, _, _ in kinds}:
+            _keep_ends(connection, table.phase == phase, self._of(phase).most_samples)
+
+    def _of(self, phase: str) -> Retention:
+        return self._retention.get(phase, _DEFAULT)
 
 
-def shadow_summary(control: Control, phase: str, since: float) -> ShadowSummary:
-    """What was counted in the minutes from ``since`` (seconds since 1970) on."""
+_DEFAULT = Retention()
+
+
+def shadow_summary(
+    control: Control, phase: str, since: float, until: float | None = None, view: View = WHOLE
+) -> ShadowSummary:
+    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now)."""
     with control.read() as connection:
-        now = control.now(connection)
+        end = control.now(connection) if until is None else until
         stored = connection.execute(
-            select(shadow_counts)
-            .where(shadow_counts.c.phase == phase)
-            .where(shadow_counts.c.slot > since - SLOT_SECONDS)
+            select(shadow_counts).where(_counted(phase, since), shadow_counts.c.slot < end)
         )
-        routes: dict[str, ShadowCounts] = {}
-        for row in stored:
-            merge(routes.setdefault(row.route, ShadowCounts(phase, row.route)), _counts(row))
+        slots = [(float(row.slot), _counts(row)) for row in stored]
         samples = connection.scalars(
             select(shadow_samples.c.sample)
-            .where(shadow_samples.c.phase == phase, shadow_samples.c.at >= since)
-            .order_by(shadow_samples.c.route, shadow_samples.c.id.desc())
+            .where(shadow_samples.c.phase == phase, shadow_samples.c.at.between(since, end))
+            .order_by(shadow_samples.c.id)
         )
-        total = ShadowCounts(phase, "*")
-        for counts in routes.values():
-            merge(total, counts)
-        return ShadowSummary(
-            phase=phase,
-            since=since,
-            until=now,
-            total=summarise(total),
-            routes=tuple(summarise(routes[route]) for route in sorted(routes)),
-            samples=tuple(_comparison(sample) for sample in samples),
-        )
+        return summarise_phase(phase, since, end, slots, map(_comparison, samples), view=view)
+
+
+def agreement(control: Control, phase: str, since: float) -> Agreement:
+    """How many comparisons agreed and differed in the minutes from ``since`` on: what a gate asks for."""
+    table = shadow_counts.c
+    with control.read() as connection:
+        row = connection.execute(
+            select(func.sum(table.matched), func.sum(table.mismatched)).where(_counted(phase, since))
+        ).one()
+    return Agreement(int(row[0] or 0), int(row[1] or 0))
+
+
+def _counted(phase: str, since: float) -> ColumnElement[bool]:
+    return and_(shadow_counts.c.phase == phase, shadow_counts.c.slot > since - SLOT_SECONDS)
 
 
 def _add_counts(connection: Connection, slot: int, counts: ShadowCounts) -> None:
+    """Two workers may both be the first in a slot: the row is there before it is read and added to."""
+    key = {"phase": counts.phase, "route": counts.route, "slot": slot}
+    insert_absent(connection, shadow_counts, key | _row(ShadowCounts(counts.phase, counts.route)))
     table = shadow_counts.c
-    stored = connection.execute(
-        select(shadow_counts)
-        .where(table.phase == counts.phase, table.route == counts.route, table.slot == slot)
-        .with_for_update()
-    ).one_or_none()
-    merged = ShadowCounts(counts.phase, counts.route) if stored is None else _counts(stored)
+    same = and_(table.phase == counts.phase, table.route == counts.route, table.slot == slot)
+    merged = _counts(connection.execute(select(shadow_counts).where(same).with_for_update()).one())
     merge(merged, counts)
-    upsert(
-        connection,
-        shadow_counts,
-        {
-            "phase": merged.phase,
-            "route": merged.route,
-            "slot": slot,
-            "eligible": merged.eligible,
-            "matched": merged.matched,
-            "mismatched": merged.mismatched,
-            "stale": merged.stale,
-            "drops": merged.drops,
-            "fields": [[path, kind, n] for (path, kind), n in _bounded(merged.fields).items()],
-            "rules": merged.rules,
-            "primary_ms": {str(bound): n for bound, n in merged.primary_ms.items()},
-            "shadow_ms": {str(bound): n for bound, n in merged.shadow_ms.items()},
-        },
-        key=("phase", "route", "slot"),
-    )
+    connection.execute(update(shadow_counts).where(same).values(_row(merged)))
+
+
+def _row(counts: ShadowCounts) -> dict[str, Any]:
+    return {
+        "eligible": counts.eligible,
+        "matched": counts.matched,
+        "mismatched": counts.mismatched,
+        "stale": counts.stale,
+        "drops": counts.drops,
+        "fields": [[path, kind, n] for (path, kind), n in _bounded(counts.fields).items()],
+        "rules": counts.rules,
+        "primary_ms": {str(bound): n for bound, n in counts.primary_ms.items()},
+        "shadow_ms": {str(bound): n for bound, n in counts.shadow_ms.items()},
+    }
 
 
 def _bounded(fields: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    if len(fields) <= FIELDS_KEPT:
-        return dict(fields)
     ranked = sorted(fields.items(), key=lambda item: -item[1])
-    kept = dict(ranked[:FIELDS_KEPT])
-    for (_, kind), count in ranked[FIELDS_KEPT:]:
-        kept["(elsewhere)", kind] = kept.get(("(elsewhere)", kind), 0) + count
+    kept: dict[tuple[str, str], int] = {}
+    for (path, kind), count in ranked:
+        fits = len(kept) < FIELDS_KEPT and len(path) <= PATH_KEPT
+        place = (path if fits else _ELSEWHERE), kind
+        kept[place] = kept.get(place, 0) + count
     return kept
 
 
@@ -134,19 +170,33 @@ def _counts(row: Row[Any]) -> ShadowCounts:
     )
 
 
-def _add_sample(connection: Connection, sample: Comparison) -> None:
-    signature = json.dumps(sorted({(d.path, d.kind) for d in sample.differences}))
-    connection.execute(
-        insert(shadow_samples).values(
-            phase=sample.phase, route=sample.route, signature=signature, at=sample.at, sample=asdict(sample)
-        )
-    )
-    table = shadow_samples.c
-    alike = (table.phase == sample.phase) & (table.route == sample.route) & (table.signature == signature)
-    kept = select(table.id).where(alike).order_by(table.id.desc()).limit(SAMPLES_KEPT)
-    connection.execute(delete(shadow_samples).where(alike, table.id.not_in(kept)))
-
-
 def _comparison(sample: Mapping[str, Any]) -> Comparison:
     differences = tuple(Difference(**difference) for difference in sample["differences"])
     return Comparison(**{**sample, "differences": differences})
+
+
+# Retention
+
+
+def _tidy(connection: Connection, phase: str, now: float, retention: Retention) -> None:
+    """Let go of what is too old, and fold what is old into hours."""
+    oldest = now - retention.days * 86_400
+    counts, samples = shadow_counts.c, shadow_samples.c
+    connection.execute(delete(shadow_counts).where(counts.phase == phase, counts.slot < oldest))
+    connection.execute(delete(shadow_samples).where(samples.phase == phase, samples.at < oldest))
+    old = and_(
+        counts.phase == phase, counts.slot < int(now - FOLD_SECONDS) // HOUR * HOUR, counts.slot % HOUR != 0
+    )
+    folding = select(shadow_counts).where(old).order_by(counts.route, counts.slot).limit(_FOLDED_AT_ONCE)
+    for row in connection.execute(folding.with_for_update()).all():
+        _add_counts(connection, row.slot // HOUR * HOUR, _counts(row))
+        same = and_(counts.phase == phase, counts.route == row.route, counts.slot == row.slot)
+        connection.execute(delete(shadow_counts).where(same))
+
+
+def _keep_ends(connection: Connection, alike: ColumnElement[bool], most: int) -> None:
+    """Of the samples that are alike keep the first half of ``most`` and the latest."""
+    number = shadow_samples.c.id
+    first = select(number).where(alike).order_by(number).limit(most // 2)
+    latest = select(number).where(alike).order_by(number.desc()).limit(most - most // 2)
+    connection.execute(delete(shadow_samples).where(alike, number.not_in(first), number.not_in(latest)))

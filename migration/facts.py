@@ -8,14 +8,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from dual_write.drift import Drift
 from dual_write.errors import DataError, MappingError
 from dual_write.flows import flows
+from dual_write.invariants import Holding
 from dual_write.replication import Lag, Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.check_history import vouching
 from migration.control import Control
 from migration.errors import WorkersLate
-from migration.evidence import shadow_summary
-from migration.gates import CheckFact, Facts, Limits
+from migration.evidence import agreement
+from migration.gate_facts import CheckFact, ConsentFact, Facts, Limits
+from migration.observations import CheckRun
 from migration.plan import Phase, Route
 from migration.stages import PhaseRecord, Stage
 from migration.workers import ControlWorkers
@@ -31,6 +33,7 @@ def limits(phase: Phase) -> Limits:
         max_check_age_seconds=phase.gates.max_check_age_seconds,
         min_match_rate=phase.gates.min_match_rate,
         min_samples=phase.gates.min_samples,
+        soak={stage: seconds for stage, seconds in phase.gates.soak.items()},  # noqa: C416 - a wider type,
     )
 
 
@@ -40,6 +43,7 @@ def gather(
     record: PhaseRecord,
     replication: Replication | None,
     drift: Sequence[Drift],
+    consent: ConsentFact | None = None,
 ) -> Facts:
     """Everything the gates may ask. Without ``replication`` its databases count as out of reach."""
     backfilled, parked = False, 0
@@ -60,7 +64,7 @@ def gather(
         except (DataError, SQLAlchemyError) as error:
             trouble = f"{error}."
     check = vouching(control, phase.name)
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     workers = ControlWorkers(control)
     return Facts(
         phase=phase.name,
@@ -71,9 +75,7 @@ def gather(
         lag_seconds=None if lag is None else lag.seconds,
         parked=parked,
         trouble=trouble,
-        check=None
-        if check is None
-        else CheckFact(check[0].clean, check[0].rows, check[0].findings, check[1]),
+        check=None if check is None else _checked(*check),
         compared=shadow.compared,
         matched=shadow.matched,
         mirrored=EmbeddedStore(control.engine).snapshot().share(f"{phase.name}.shadow"),
@@ -81,6 +83,10 @@ def gather(
         late_workers=_late(control, workers),
         irreversible=None if replication is None else _irreversible(replication),
         drift=tuple(each.text for each in drift),
+        invariants=tuple(each.name for each in phase.invariants),
+        stage=record.stage,
+        stage_seconds=_since(control, record),
+        consent=consent,
     )
 
 
@@ -92,6 +98,21 @@ def drift_of(record: PhaseRecord, replication: Replication | None) -> list[Drift
         return replication.drift(record.writer.other)
     except (DataError, SQLAlchemyError):
         return []
+
+
+def _checked(check: CheckRun, age_seconds: float) -> CheckFact:
+    answers = {each["name"]: each for each in check.detail.get("invariants", ())}
+    broken = {
+        name: f"{each['holding']}: {each['said']}"
+        for name, each in answers.items()
+        if each["holding"] != Holding.HOLDS
+    }
+    return CheckFact(check.clean, check.rows, check.findings, age_seconds, frozenset(answers), broken)
+
+
+def _since(control: Control, record: PhaseRecord) -> float:
+    with control.read() as connection:
+        return max(0.0, control.now(connection) - record.stage_since)
 
 
 def _reads(route: Route) -> bool:

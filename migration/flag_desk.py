@@ -7,8 +7,8 @@ from flags.errors import FlagError
 from flags.rollout import OFF, Rule
 from flags.store import EmbeddedStore
 from migration import refusals
+from migration.actor import this_actor
 from migration.control import Change, Control
-from migration.transitions import this_actor
 
 
 class FlagDesk:

@@ -16,6 +16,7 @@ from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
 from migration.plan_columns import ColumnRule
+from migration.plan_gates import Gates
 from migration.plan_kafka import Kafka
 from migration.plan_lines import Place
 from migration.plan_sections import (
@@ -23,7 +24,6 @@ from migration.plan_sections import (
     Database,
     Facade,
     Flags,
-    Gates,
     Monolith,
     Phase,
     Relay,

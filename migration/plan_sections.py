@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from dual_write.resolve import TableSpec
-from facade.compare import Rules
+from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
 from flags.percent import Precision
 from migration import plan_syntax
-from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section, Share
+from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_gates import Gates
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -204,7 +205,12 @@ class Excuses(Section):
     unordered: tuple[JsonPath, ...] = ()
     keyed: dict[JsonPath, Name] = Field(default_factory=dict)
     superset: tuple[JsonPath, ...] = ()
+    subset: tuple[JsonPath, ...] = ()
     null_as_absent: tuple[JsonPath, ...] = ()
+    null_for_absent: tuple[JsonPath, ...] = ()
+    absent_for_null: tuple[JsonPath, ...] = ()
+    number_form: tuple[JsonPath, ...] = ()
+    unicode_form: tuple[JsonPath, ...] = ()
 
     def excuses(self) -> tuple[Rule, ...]:
         """The same as the facade takes it."""
@@ -216,26 +222,27 @@ class Excuses(Section):
         )
 
 
+class Keep(Section):
+    """How long shadow counts and samples are kept, in days; how many samples of each kind of difference on
+    each route, and of the phase."""
+
+    days: float = Field(default=30.0, gt=0, le=3660)
+    samples: int = Field(default=10, ge=1, le=1000)
+    most_samples: int = Field(default=1000, ge=1, le=100_000)
+
+
 class Shadow(Excuses):
     """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
 
-    headers: tuple[Name, ...] = ("content-type",)
+    headers: tuple[Name, ...] = HEADERS
     timeout: Seconds = 2.0
     routes: dict[Name, Excuses] = Field(default_factory=dict)
+    keep: Keep = Keep()
 
     def rules(self) -> Rules:
         """What the facade compares by."""
         routes = {name: route.excuses() for name, route in self.routes.items()}
         return Rules(headers=self.headers, rules=self.excuses(), routes=routes)
-
-
-class Gates(Section):
-    """What must hold before a stage may advance: seconds, a share from 0 to 1, and a count."""
-
-    max_lag_seconds: Seconds = 5.0
-    max_check_age_seconds: Seconds = 3600.0
-    min_match_rate: Share = 0.99
-    min_samples: int = Field(default=100, ge=0)
 
 
 class Phase(Section):

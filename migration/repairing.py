@@ -9,8 +9,8 @@ from dual_write.parking import Parked
 from dual_write.repair import apply_repair, plan_repair
 from flags.side import Side
 from migration import refusals
+from migration.actor import this_actor
 from migration.checking import CheckReport, flows_of
-from migration.transitions import this_actor
 from migration.wiring import Wiring
 
 

@@ -23,6 +23,10 @@ class Shares:
             return FULL if record.writer is Side.SERVICE else 0
         return self._flags.snapshot().share(f"{record.name}.writes")
 
+    def reads(self, record: PhaseRecord) -> int:
+        """The share of the reads, in ‱, that the service answers."""
+        return self._flags.snapshot().share(f"{record.name}.reads")
+
     def ramp_reads(self, phase: str, share: int) -> int:
         """Let the service answer this share (‱); the revision that says so. Raises StageError."""
         with self._control.change() as change:

@@ -12,10 +12,13 @@ from dual_write.parking import Parked
 from dual_write.replication import Replication
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration.actor import this_actor
+from migration.consents import Consents
 from migration.control import Control
-from migration.evidence import shadow_summary
+from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
-from migration.gates import GateVerdict, gates
+from migration.gate_facts import GateVerdict, Step
+from migration.gates import gates
 from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
@@ -91,6 +94,7 @@ def read_status(
         revision=control.revision(),
         phases=[
             _phase(
+                plan,
                 control,
                 phase,
                 records.get(phase.name, PhaseRecord(phase.name)),
@@ -105,6 +109,7 @@ def read_status(
 
 
 def _phase(
+    plan: Plan,
     control: Control,
     phase: Phase,
     record: PhaseRecord,
@@ -113,14 +118,16 @@ def _phase(
 ) -> PhaseStatus:
     observations = Observations(control)
     flags = EmbeddedStore(control.engine).snapshot()
-    shadow = shadow_summary(control, phase.name, record.evidence_since).total
+    shadow = agreement(control, phase.name, record.evidence_since)
     low, high = shadow.interval
     check = observations.last_check(phase.name)
     move = forward(record.stage)
     drift = drift_of(record, replication)
     verdicts: Sequence[GateVerdict] = ()
     if move is not None:
-        verdicts = gates(move.target, gather(control, phase, record, replication, drift), limits(phase))
+        consent = Consents(control, plan).fact(phase, Step(move.target), this_actor())
+        facts = gather(control, phase, record, replication, drift, consent)
+        verdicts = gates(move.target, facts, limits(phase))
     return PhaseStatus(
         name=phase.name,
         stage=record.stage,

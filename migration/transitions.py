@@ -1,7 +1,5 @@
 """Moving a phase from stage to stage: what `sync`, `advance`, `ramp`, `rollback` and `complete` do."""
 
-import getpass
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -12,11 +10,12 @@ from flags.percent import FULL, parse_percent
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration import refusals
+from migration.actor import this_actor
 from migration.control import Control, read_phase
 from migration.dataless import Dataless
-from migration.errors import GateClosed, StageError, WorkersLate
-from migration.facts import drift_of, gather, limits
-from migration.gates import GateVerdict, gates
+from migration.errors import StageError, WorkersLate
+from migration.gate_facts import GateVerdict, Step
+from migration.gatekeeper import Gatekeeper
 from migration.journal import Run
 from migration.lease import Lease, new_holder
 from migration.moves import Completion, Installation, Removal
@@ -76,6 +75,7 @@ class Controller:
         self._recheck = recheck
         self._flags = EmbeddedStore(control.engine, plan.flags.precision)
         self._shares = Shares(control, self._flags, self._actor)
+        self._gatekeeper = Gatekeeper(plan, control, self.replication, self._actor)
         self._workers = ControlWorkers(control)
         self._reconciler = Reconciler(control, self.resume)
 
@@ -112,10 +112,10 @@ class Controller:
         if move.target is Stage.LIVE:
             shares = {f"{phase}.reads": FULL, f"{phase}.writes": FULL}
             if record.writers != (Side.SERVICE,):
-                return self._switch(record, Side.SERVICE, Stage.LIVE, shares, gated=True)
-            self._require_gates(phase, Stage.LIVE)  # every write is there already
+                return self._switch(record, Side.SERVICE, Stage.LIVE, shares, step=Step(Stage.LIVE))
+            self._gatekeeper.require(phase, Step(Stage.LIVE))  # every write is there already
             return self._shift(record, Stage.LIVE, shares)
-        self._require_gates(phase, move.target)
+        self._gatekeeper.require(phase, Step(move.target))
         flag = "shadow" if move.target is Stage.SHADOW else "reads"
         return self._shift(record, move.target, {f"{phase}.{flag}": FULL if flag == "shadow" else 0})
 
@@ -135,6 +135,8 @@ class Controller:
         record = self._record(phase)
         if record.stage is not Stage.RAMP:
             raise StageError(refusals.not_in_ramp(record))
+        if answered is not None and answered > self._shares.reads(record):
+            self._gatekeeper.require(phase, Step("reads", answered))
         now = self._shares.writes(record)
         if written is not None and written != now:
             shares = {} if answered is None else {f"{phase}.reads": answered}
@@ -144,7 +146,7 @@ class Controller:
                 record.stage,
                 shares | {f"{phase}.writes": written},
                 split=0 < written < FULL,
-                gated=written > now,
+                step=Step("writes", written) if written > now else None,
             )
         revision = None if answered is None else self._shares.ramp_reads(phase, answered)
         return self._moved(record, record.stage, revision or self._control.revision())
@@ -175,20 +177,13 @@ class Controller:
             self._replicate(phase),
             phase,
             self._actor,
-            precheck=lambda: self._require_gates(phase, Stage.COMPLETE),
+            precheck=lambda: self._gatekeeper.require(phase, Step(Stage.COMPLETE)),
         )
         return self._walk(completion, record)
 
     def verdicts(self, phase: str, target: Stage) -> list[GateVerdict]:
         """Every gate on the way to ``target``, with its reason."""
-        section = self._plan.phase(phase)
-        replication = self.replication(phase)
-        try:
-            record = self._control.phase(phase)
-            facts = gather(self._control, section, record, replication, drift_of(record, replication))
-        finally:
-            replication.dispose()
-        return gates(target, facts, limits(section))
+        return self._gatekeeper.verdicts(phase, Step(target))
 
     def replication(self, phase: str) -> Replication:
         """The phase's data, to be disposed of by the caller."""
@@ -212,7 +207,7 @@ class Controller:
         shares: Mapping[str, int],
         *,
         split: bool = False,
-        gated: bool = False,
+        step: Step | None = None,
     ) -> Moved:
         phase = record.name
         recheck = self._recheck
@@ -228,11 +223,10 @@ class Controller:
             target=target,
             shares=shares,
             hold_limit=self._plan.facade.timeouts.hold,
-            # Writes go to the service on the way to live, or not at all.
-            precheck=(lambda: self._require_gates(phase, Stage.LIVE)) if gated else asked,
+            precheck=asked if step is None else lambda: self._gatekeeper.require(phase, step),
             # A rollback must not be refused because rows differ: it is what one does about it (I8).
             recheck=None
-            if recheck is None or not gated
+            if recheck is None or step is None
             else lambda replication, side: recheck(phase, replication, side),
         )
         return self._walk(switch, record)
@@ -268,11 +262,6 @@ class Controller:
             late = error.workers
         return Moved(record.name, record.stage, target, revision, held_seconds, late)
 
-    def _require_gates(self, phase: str, target: Stage) -> None:
-        closed = [verdict for verdict in self.verdicts(phase, target) if not verdict.open]
-        if closed:
-            raise GateClosed(phase, target, closed)
-
     def _record(self, phase: str) -> PhaseRecord:
         self._plan.phase(phase)
         self._reconciler.mend(phase)
@@ -284,8 +273,3 @@ class Controller:
 
     def _replicate(self, phase: str) -> Callable[[], Replication]:
         return lambda: self.replication(phase)
-
-
-def this_actor() -> str:
-    """Who is at work here, as the audit log names them."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,11 +1,9 @@
-"""``strangler status`` and ``strangler shadow``: where the migration stands, what shadow traffic shows."""
+"""``strangler status``: where the migration stands."""
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -16,19 +14,20 @@ from rich.table import Table
 from dual_write.errors import DataError
 from dual_write.replication import Replication
 from flags.percent import format_percent
-from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
+from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
-from migration.evidence import shadow_summary
+from migration.gate_facts import Verdict
 from migration.observations import Heartbeat
-from migration.report import render_shadow
-from migration.report.screen import shadow_table
-from migration.report.verdict import judge
 from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
-from migration.summary import ShadowSummary
 from migration.wiring import Wiring
 
+_MARKS = {
+    Verdict.PASS: "[green]open[/]  ",
+    Verdict.FAIL: "[red]closed[/]",
+    Verdict.INCONCLUSIVE: "[yellow]not yet[/]",
+}
 _REFRESH_SECONDS = 1.0
 _SILENT_SECONDS = 10.0
 _LONG_SECONDS = 5.0
@@ -36,9 +35,8 @@ _SHOWN_PARKED = 5
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command("status")(status)
-    app.command("shadow")(shadow)
 
 
 def status(
@@ -59,40 +57,6 @@ def status(
             while True:
                 live.update(_page(read_status(wiring.plan, wiring.control, replications)), refresh=True)
                 time.sleep(_REFRESH_SECONDS)
-
-
-def shadow(
-    phase: PhaseName,
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
-    plan: PlanFile = DEFAULT_PLAN,
-    json: Json = False,
-) -> None:
-    """Compare what both sides answered to the same reads, since the phase entered the stage shadow."""
-    with opened(plan) as wiring:
-        section = wiring.plan.phase(phase)
-        summary = shadow_summary(wiring.control, phase, wiring.control.phase(phase).evidence_since)
-    verdict = judge(summary.total, section.gates)
-    if html is not None:
-        html.write_text(render_shadow(summary, section.shadow.rules(), section.gates), encoding="utf-8")
-    if json:
-        print_json(
-            {"verdict": verdict, "summary": _plain(summary), "html": None if html is None else str(html)}
-        )
-        return
-    out.print(shadow_table(summary), soft_wrap=False)
-    out.print(f"{verdict.sentence} {verdict.gate}")
-    if html is not None:
-        out.print(f"The page is in [bold]{html}[/]")
-
-
-def _plain(summary: ShadowSummary) -> dict[str, Any]:
-    """The summary with the rates that are computed from its counts."""
-    document: dict[str, Any] = asdict(summary)
-    for route, values in zip(
-        (summary.total, *summary.routes), (document["total"], *document["routes"]), strict=True
-    ):
-        values.update(compared=route.compared, match_rate=route.match_rate, interval=route.interval)
-    return document
 
 
 def _replications(wiring: Wiring, stack: ExitStack) -> dict[str, Replication]:
@@ -154,7 +118,7 @@ def _gates(status: Status) -> Iterator[str]:
             key = escape(f"{entry.table} {entry.key}: {entry.error}")
             yield f"  {phase.name}: [red]parked[/] after {entry.attempts} tries: {key}"
         for gate in phase.gates:
-            mark = "[green]open[/]  " if gate.open else "[red]closed[/]"
+            mark = _MARKS[gate.verdict]
             why = escape(f"{gate.name}: {gate.reason} {gate.remedy}".rstrip())
             yield f"  {phase.name} → {phase.next}: {mark} {why}"
 

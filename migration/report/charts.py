@@ -15,6 +15,8 @@ from markupsafe import Markup
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 _SIZE = {"width": 760, "height": 240, "margin": 4, "margin_left": 8, "margin_right": 8, "spacing": 6}
+_FEW = 12
+"""Points of a line that are drawn one by one."""
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -41,8 +43,9 @@ def line(points: Sequence[tuple[float, float]], marks: Mapping[float, str], unit
     """A line over seconds; ``marks`` names moments on the time axis."""
     chart = pygal.XY(
         **{**_options(title), "margin_bottom": 16},
-        value_formatter=lambda value: f"{value:,.0f} {unit}",
-        show_dots=False,
+        value_formatter=lambda value: f"{value:,.{0 if value >= 1000 or value == int(value) else 2}f} {unit}",
+        show_dots=len(points) < _FEW,
+        dots_size=2.5,
         fill=True,
         include_x_axis=True,
         x_label_rotation=25,

@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from migration.intervals import Percentile
+
 DASH = "–"
 """What stands where there is no figure."""
 
@@ -30,6 +32,8 @@ def _environment() -> Environment:
         percent=percent,
         round_percent=round_percent,
         ms=ms,
+        ms_between=ms_between,
+        points=points,
         moment=moment,
         span=span,
         several=several,
@@ -61,6 +65,20 @@ def ms(value: float | None) -> str:
     if value is None:
         return DASH
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.1f} ms"
+
+
+def ms_between(percentile: Percentile | None) -> str:
+    """The interval of a percentile of milliseconds."""
+    return "" if percentile is None else f"{_short(percentile.low)}–{_short(percentile.high)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def points(share: float) -> str:
+    """A difference of two shares, in percentage points."""
+    return f"{100 * share:+.2f}"
 
 
 def moment(at: float) -> str:

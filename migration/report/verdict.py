@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report.page import count, ms, percent, round_percent, several
-from migration.summary import Latency, RouteSummary, ShadowSummary
+from migration.summary import WHOLE, Agreement, Latency, RouteSummary, ShadowSummary
 
 KINDS = {
     "status": "Another status",
@@ -45,7 +45,6 @@ _ADVICE = (
     ),
 )
 _NOTABLE_DROPS = 0.05
-_NOTABLY_SLOWER = 1.5
 
 
 class Tone(StrEnum):
@@ -65,7 +64,7 @@ class Verdict:
     gate: str
 
 
-def judge(total: RouteSummary, gates: Gates) -> Verdict:
+def judge(total: Agreement, gates: Gates) -> Verdict:
     """What all comparisons together say about the service."""
     if total.match_rate is None:
         return Verdict(Tone.DOUBTFUL, "Nothing has been compared yet.", "There is nothing to judge by.")
@@ -99,6 +98,8 @@ def next_steps(summary: ShadowSummary, unmatched: Sequence[str], gates: Gates) -
     """What to do now, most pressing first. ``unmatched`` are the rules that never hid anything."""
     phase, total = summary.phase, summary.total
     if total.compared == 0:
+        if summary.source is not None:
+            return [Step("Replay requests that meet routes of the phase, with both sides running.")]
         return [
             Step(
                 "Bring the phase to the stage shadow, if it is not there yet:", f"strangler advance {phase}"
@@ -108,7 +109,9 @@ def next_steps(summary: ShadowSummary, unmatched: Sequence[str], gates: Gates) -
     steps = [*_differing(summary), *_losing(summary), *_slower(total)]
     if unmatched:
         steps.append(Step(f"Remove the rules that hid nothing, or mend their paths: {', '.join(unmatched)}."))
-    if judge(total, gates).tone is Tone.GOOD:
+    if summary.source is not None:
+        steps.append(Step("A replay opens no gate; go on with live traffic:", f"strangler advance {phase}"))
+    elif judge(total, gates).tone is Tone.GOOD and summary.view == WHOLE:
         steps.append(Step("The answers are good enough to go on:", f"strangler advance {phase}"))
     else:
         steps.append(Step("Then look again:", f"strangler shadow {phase}"))
@@ -129,7 +132,7 @@ def _differing(summary: ShadowSummary) -> Iterator[Step]:
         )
         if worst is not None:
             field, route = worst
-            what = f"{KINDS[field.kind].lower()}, {several(field.count, 'time')}"
+            what = f"{kind_words(field.kind)}, {several(field.count, 'time')}"
             yield Step(f"Look at {field.path} in {route} ({what}). {advice}")
 
 
@@ -151,16 +154,29 @@ def _losing(summary: ShadowSummary) -> Iterator[Step]:
 
 
 def _slower(total: RouteSummary) -> Iterator[Step]:
+    """Only what the intervals show: where they overlap, either side may be the slower one."""
     ours, theirs = total.primary.p99, total.shadow.p99
-    if ours and theirs and theirs > _NOTABLY_SLOWER * ours:
+    if ours and theirs and theirs.low > ours.high:
         yield Step(
-            f"The service is slower than the monolith (p99 {ms(theirs)} against {ms(ours)}): ramp with care."
+            f"The service is slower than the monolith (p99 {ms(theirs.value)} against {ms(ours.value)}): "
+            "ramp with care."
         )
 
 
-def latencies(latency: Latency) -> tuple[float | None, float | None, float | None]:
+def latencies(latency: Latency) -> list[float | None]:
     """p50, p95 and p99 in milliseconds."""
-    return latency.p50, latency.p95, latency.p99
+    return [None if each is None else each.value for each in (latency.p50, latency.p95, latency.p99)]
+
+
+def kind_title(kind: str) -> str:
+    """The heading of a kind of difference."""
+    return KINDS.get(kind, kind.capitalize())
+
+
+def kind_words(kind: str) -> str:
+    """The same within a sentence."""
+    title = kind_title(kind)
+    return title[0].lower() + title[1:]
 
 
 def words(name: str) -> str:

@@ -137,6 +137,26 @@ check_runs = Table(
     Index("ix_check_runs_phase_started", "phase", "started"),
 )
 
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # A stage to go to, or reads or writes with the share (in 1/10,000) to rise to
+    Column("step", Text, nullable=False),
+    Column("share", Integer),
+    # What a confirmation confirms
+    Column("point", Text, nullable=False),
+    # The hash of the plan for which it was given
+    Column("plan", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_consents_phase_at", "phase", "at"),
+)
+
 heartbeats = Table(
     "replication_heartbeats",
     metadata,

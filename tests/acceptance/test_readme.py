@@ -109,8 +109,8 @@ class Newcomer:
         if line.endswith("&"):
             self._start(line.removesuffix("&").strip())
             return
-        while (done := self._run(line)).returncode == 1 and "shadow: only" in done.stderr:
-            self.visitor.read(20)  # what the gate asks for: more traffic
+        while (done := self._run(line)).returncode == 1 and "  shadow: " in done.stderr:
+            self.visitor.read(60)  # what the gate asks for: more traffic
         assert done.returncode == 0, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
 
     def _run(self, line: str) -> "subprocess.CompletedProcess[str]":

@@ -8,10 +8,11 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from migration.gates import CheckFact, Facts, Limits, gates
+from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_gates import Gates
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
@@ -19,7 +20,7 @@ from migration.plan_sections import (
     Excuses,
     Facade,
     Flags,
-    Gates,
+    Keep,
     Monolith,
     Phase,
     Relay,
@@ -58,6 +59,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
     "[phases.shadow.routes]": Excuses,
+    "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,
 }
@@ -78,6 +80,9 @@ FACTS = Facts(
     workers=2,
     late_workers=(),
     irreversible=None,
+    invariants=("total",),
+    stage=Stage.RAMP,
+    consent=ConsentFact("live", needed=1, confirmed={"the date is known": None}),
 )
 
 
@@ -105,13 +110,15 @@ def test_no_section_of_the_plan_is_left_out() -> None:
 
 
 def test_each_move_and_each_gate_is_described() -> None:
-    page = REFERENCE / "stages-and-gates.md"
-    moves = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(page, "Moves"), re.MULTILINE)
+    stages, page = REFERENCE / "stages.md", REFERENCE / "gates.md"
+    moves = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section(stages, "Moves"), re.MULTILINE)
     assert set(moves) == {(str(move.source), str(move.target)) for move in TRANSITIONS}
-    asked = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(page, "Gates"), re.MULTILINE))
+    asked = dict(
+        re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(page, "Which gates"), re.MULTILINE)
+    )
     by_gate: dict[str, list[str]] = {}
     for target in Stage:
-        for gate in gates(target, FACTS, Limits()):
+        for gate in gates(target, FACTS, Limits(soak={"ramp": 60.0})):
             by_gate.setdefault(gate.name, []).append(f"`{target}`")
     assert {name: stages.split(", ") for name, stages in asked.items()} == by_gate
 

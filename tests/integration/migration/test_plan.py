@@ -299,7 +299,7 @@ def test_shadow_rules_reach_the_facade_as_written(tmp_path: Path) -> None:
     ("change", "on_line", "key", "remedy"),
     [
         (('"$.took_ms"', '"took_ms"'), '"took_ms"', "ignore[0]", "begin with '$'"),
-        (('"$.tags"', '"$.tags[?@.a]"'), "$.tags[?", "unordered[0]", "use .name"),
+        (('"$.tags"', '"$.tags[?@.a]"'), "$.tags[?", "unordered[0]", "[*] for all items"),
         (('"etag"', '""'), "headers", "headers[0]", "at least 1"),
         (("0.01", '"a bit"'), "a bit", "tolerance.$.items[*].price", "0.01 for a distance"),
         (("0.01", "-1"), "-1", "tolerance.$.items[*].price", "0.01 for a distance"),

@@ -32,9 +32,14 @@ PHASE = "search"
 
 
 def write_plan(
-    directory: Path, *, tables: bool = True, routing_key: str | None = None, hold: float = 1.0
+    directory: Path,
+    *,
+    tables: bool = True,
+    routing_key: str | None = None,
+    hold: float = 1.0,
+    gates: str = "",
 ) -> Plan:
-    """A plan with one phase, whose gates ask for no shadow samples and no relay."""
+    """A plan with one phase, whose gates ask for no shadow samples, no relay, and what ``gates`` says."""
     lines = [
         "[monolith]",
         'url = "http://127.0.0.1:8000"',
@@ -56,6 +61,7 @@ def write_plan(
         "[phases.gates]",
         "min_samples = 0",
         "max_lag_seconds = 600",
+        gates,
     ]
     file = directory / "strangler.toml"
     file.write_text("\n".join(lines))

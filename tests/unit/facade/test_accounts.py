@@ -45,11 +45,27 @@ def balanced(counts: ShadowCounts) -> bool:
     return counts.eligible == compared + sum(counts.drops.values())
 
 
-def test_only_the_first_samples_of_a_kind_are_kept() -> None:
+def differing(number: int, path: str) -> Comparison:
+    differences = (Difference(path, "value", "1", "2"),)
+    return Comparison("p", "r", str(number), "GET", "/", 0.0, differences, 200, 200, 1.0, 1.0)
+
+
+def test_of_each_place_the_first_sample_is_kept_until_it_is_taken() -> None:
+    accounts = Accounts()
+    for number in range(9):
+        accounts.sample(differing(number, f"$.items[{number}].a"))
+        accounts.sample(differing(10 + number, "$.b"))
+    assert [each.request_id for each in accounts.take()[1]] == ["0", "10"]
+    accounts.sample(differing(20, "$.b"))
+    assert [each.request_id for each in accounts.take()[1]] == ["20"], "the latest are seen too"
+
+
+def test_samples_are_few_however_many_places_differ() -> None:
     accounts = Accounts()
     for number in range(SAMPLES * 2):
-        accounts.sample(
-            Comparison("p", "r", str(number), "GET", "/", 0.0, DIFFER.differences, 200, 200, 1.0, 1.0)
-        )
-    _, samples = accounts.take()
-    assert [each.request_id for each in samples] == [str(number) for number in range(SAMPLES)]
+        accounts.sample(differing(number, f"$.k{number}"))
+    counts, samples = accounts.take()
+    assert len(samples) == SAMPLES
+    accounts.sample(differing(99, "$.z"))
+    accounts.give_back(counts, samples)
+    assert accounts.take()[1] == samples

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from facade.compare import Answer, Outcome, Rules, compare
+from facade.compare_location import Asked
 from facade.evidence import Difference
 
 JSON = (b"Content-Type", b"application/json")
@@ -71,6 +72,7 @@ def test_other_bodies_are_compared_by_digest_and_never_quoted() -> None:
     assert (body.path, body.kind) == ("body", "body")
     assert body.primary.startswith("14 bytes, sha256 ")
     assert "words" not in body.primary + body.shadow
+    assert body.shadow.endswith("another from byte 13 on (line 1)")
 
 
 def test_a_body_that_should_be_json_says_why_it_is_not() -> None:
@@ -107,7 +109,19 @@ def test_a_broken_content_coding_is_a_difference_not_an_error() -> None:
         (b"Cache-Control", b"no-store, max-age=0", b"Max-Age=0,no-store"),
         (b"Vary", b"Accept, Origin", b"origin,accept"),
         (b"Set-Cookie", b"sid=1; Path=/; HttpOnly; Expires=Mon", b"sid=2; HttpOnly; path=/"),
+        (
+            b"Set-Cookie",
+            b"a=1; Domain=.Shop.example; SameSite=LAX",
+            b"a=1; samesite=Lax; domain=shop.example",
+        ),
+        (b"Set-Cookie", b"a=1; Max-Age=60", b"a=1; max-age=62; Expires=Wed, 21 Oct 2015 07:28:00 GMT"),
         (b"ETag", b'"a"', b' "a" '),
+        (b"ETag", b"a", b'"a"'),
+        (b"Cache-Control", b'private="Set-Cookie, X", max-age=060', b'Max-Age="60" , private="x,set-cookie"'),
+        (b"Content-Type", b'multipart/mixed; boundary="a;b"', b"multipart/mixed; boundary=c"),
+        (b"Content-Type", b'text/plain; a=1; title="x; y"', b'text/plain;title="x; y";a="1"'),
+        (b"Location", b"http://shop.example/%7Eann?q=1", b"HTTP://Shop.Example:80/~ann?q=1"),
+        (b"Location", b"https://[::1]:443/", b"https://[::1]"),
     ],
 )
 def test_headers_of_one_meaning_agree(name: bytes, one: bytes, other: bytes) -> None:
@@ -124,10 +138,71 @@ def test_headers_of_one_meaning_agree(name: bytes, one: bytes, other: bytes) -> 
         (b"Set-Cookie", b"sid=1", b"sid2=1"),
         (b"ETag", b'"a"', b'W/"a"'),
         (b"Location", b"/a", b"/b"),
+        (b"Location", b"http://a/x", b"https://a/x"),
+        (b"Location", b"http://a/x", b"http://b/x"),
+        (b"Location", b"/x%2Fy", b"/x/y"),
+        (b"Location", b"http://[::1/x", b"http://[::1/y"),
+        (b"Set-Cookie", b"a=1; Path=/A", b"a=1; Path=/a"),
+        (b"Set-Cookie", b"a=1; Max-Age=60", b"a=1"),
+        (b"Set-Cookie", b"a=1; Max-Age=60", b"a=1; Max-Age=0"),
+        (b"Set-Cookie", b"a=1; Max-Age=60", b"a=1; Max-Age=3600"),
+        (b"Set-Cookie", b"a=1", b"a="),
+        (b"Set-Cookie", b"a=1; SameSite=Lax", b"a=1; SameSite=None"),
+        (
+            b"Set-Cookie",
+            b"a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            b"a=1; Expires=Thu, 01 Jan 2099 00:00:00 GMT",
+        ),
+        (b"Cache-Control", b"max-age=60", b"max-age=61"),
+        (b"Cache-Control", b'private="x"', b"private"),
+        (b"Content-Type", b'text/plain; title="x; a=1"', b"text/plain; title=x; a=1"),
     ],
 )
 def test_headers_of_another_meaning_differ(name: bytes, one: bytes, other: bytes) -> None:
     assert differs(header(name, one), header(name, other), name.decode())
+
+
+def test_cookies_live_as_long_by_their_answers_own_clock() -> None:
+    monolith = header_of(b"Thu, 01 Jan 2026 10:00:00 GMT", b"sid=1; Expires=Thu, 01 Jan 2026 11:00:00 GMT")
+    service = header_of(b"Thu, 01 Jan 2026 10:00:09 GMT", b"sid=2; Expires=Thu, 01-Jan-2026 11:00:09 GMT")
+    counted = header_of(b"Thu, 01 Jan 2026 10:00:09 GMT", b"sid=2; Max-Age=3600")
+    shorter = header_of(b"Thu, 01 Jan 2026 10:30:00 GMT", b"sid=2; Expires=Thu, 01 Jan 2026 11:00:00 GMT")
+    assert not differs(monolith, service, "set-cookie")
+    assert not differs(monolith, counted, "set-cookie")
+    assert differs(monolith, shorter, "set-cookie")
+
+
+def header_of(date: bytes, cookie: bytes) -> Answer:
+    return answer(b"", (b"Date", date), (b"Set-Cookie", cookie))
+
+
+def test_of_a_cookie_set_twice_the_last_counts_whatever_came_between() -> None:
+    monolith = header(b"Set-Cookie", b"a=1; Max-Age=0", b"b=1", b"a=1")
+    assert not differs(monolith, header(b"Set-Cookie", b"a=2", b"b=2"), "set-cookie")
+    assert differs(monolith, header(b"Set-Cookie", b"a=2"), "set-cookie")
+
+
+ASKED = Asked("https://shop.example/items/7?x=1", frozenset({"monolith:5000", "service:9000"}))
+
+
+@pytest.mark.parametrize(
+    ("monolith", "service", "same"),
+    [
+        (b"/items/8", b"https://shop.example/items/8", True),
+        (b"8", b"/items/8", True),
+        (b"?page=2", b"/items/7?page=2", True),
+        (b"//shop.example/a", b"/a", True),
+        (b"http://monolith:5000/a", b"http://service:9000/a", True),
+        (b"http://monolith:5000/a", b"https://shop.example/a", True),
+        (b"/items/8", b"http://shop.example/items/8", False),
+        (b"/items/8", b"https://other.example/items/8", False),
+        (b"http://monolith:5000/a", b"http://stranger:5000/a", False),
+    ],
+)
+def test_a_redirect_is_where_the_client_goes(monolith: bytes, service: bytes, same: bool) -> None:
+    ours, theirs = (answer(b"", (b"Location", each), status=302) for each in (monolith, service))
+    found = compare(ours, theirs, Rules(), ASKED).differences
+    assert [each.path for each in found] == ([] if same else ["header:location"])
 
 
 def test_only_chosen_headers_are_compared() -> None:

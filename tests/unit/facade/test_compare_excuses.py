@@ -3,6 +3,7 @@
 import json
 import random
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -172,6 +173,78 @@ def test_null_stands_for_absent_and_nothing_else_does(members: dict[str, Any]) -
         assert not outcome.differences
         assert outcome.rules == ({str(rule): lost} if lost else {})
     assert len(fields(bare, {}, rule)) == len(bare)
+
+
+@pytest.mark.parametrize(
+    ("kind", "monolith", "service", "differs"),
+    [
+        (RuleKind.SUBSET, {"a": 1, "b": 2}, {"a": 1}, False),
+        (RuleKind.SUBSET, {"a": 1}, {"a": 1, "b": 2}, True),
+        (RuleKind.SUPERSET, {"a": 1, "b": 2}, {"a": 1}, True),
+        (RuleKind.NULL_FOR_ABSENT, {}, {"a": None}, False),
+        (RuleKind.NULL_FOR_ABSENT, {"a": None}, {}, True),
+        (RuleKind.ABSENT_FOR_NULL, {"a": None}, {}, False),
+        (RuleKind.ABSENT_FOR_NULL, {}, {"a": None}, True),
+        (RuleKind.ABSENT_FOR_NULL, {"a": 1}, {}, True),
+    ],
+)
+def test_a_rule_of_one_way_holds_that_way_alone(
+    kind: RuleKind, monolith: Any, service: Any, differs: bool
+) -> None:
+    rule = Rule(kind, "$" if kind in {RuleKind.SUBSET, RuleKind.SUPERSET} else "$.*")
+    outcome = between(monolith, service, rule)
+    assert bool(outcome.differences) is differs
+    assert outcome.rules == ({} if differs else {str(rule): 1})
+
+
+def test_a_superset_and_a_subset_hold_both_ways() -> None:
+    both = Rule(RuleKind.SUPERSET, "$"), Rule(RuleKind.SUBSET, "$")
+    assert not between({"a": 1, "b": 2}, {"a": 1, "c": 3}, *both).differences
+    assert fields({"a": 1, "b": 2}, {"a": 2, "c": 3}, *both) == {("$.a", "value"): 1}
+
+
+@pytest.mark.parametrize(
+    ("monolith", "service", "kinds"),
+    [
+        ("1", "1.0", set()),
+        ("1e2", "100", set()),
+        ("123456789012345678901234567890", "123456789012345678901234567890.0", set()),
+        ("1e999", "1e999", set()),
+        ("1", "1.5", {"value"}),
+        ("1", "true", {"type"}),
+        ("1", '"1"', {"type"}),
+        ("9007199254740993", "9007199254740992.0", {"value"}),
+    ],
+)
+def test_one_number_in_two_forms_is_the_same_by_rule_only(
+    monolith: str, service: str, kinds: set[str]
+) -> None:
+    rule = Rule(RuleKind.NUMBER_FORM, "$.n")
+    ours, theirs = (decode(b'{"n": %b}' % side.encode()) for side in (monolith, service))
+    assert {each.kind for each in compare_json(ours, theirs, compile_rules((rule,))).differences} == kinds
+
+
+@given(st.text())
+def test_one_text_in_two_forms_is_the_same_by_rule_only(text: str) -> None:
+    rule = Rule(RuleKind.UNICODE_FORM, "$")
+    composed, taken_apart = normalize("NFC", text), normalize("NFD", text)
+    outcome = between(composed, taken_apart, rule)
+    assert not outcome.differences
+    assert bool(outcome.rules) == bool(between(composed, taken_apart).differences)
+    assert fields(composed, taken_apart + "!", rule) == {("$", "value"): 1}
+
+
+@pytest.mark.parametrize("rule", [RuleKind.NUMBER_FORM, RuleKind.UNICODE_FORM])
+def test_items_in_another_form_and_order_find_each_other(rule: RuleKind) -> None:
+    items = [{"name": "\u00e9", "price": 1}, {"name": "\u00fc", "price": 2}, {"name": "o", "price": 3}]
+    if rule is RuleKind.NUMBER_FORM:
+        others = [{**item, "price": item["price"] * 1.0} for item in items]
+    else:
+        others = [{**item, "name": normalize("NFD", item["name"])} for item in items]
+    outcome = between(items, others[::-1], UNORDERED, Rule(rule, "$[*].*"))
+    assert not outcome.differences
+    plain = between([item["name"] for item in items], [item["name"] for item in others][::-1])
+    assert plain.differences
 
 
 def test_null_is_no_value_and_a_lists_null_is_an_item() -> None:

@@ -10,15 +10,17 @@ from rich.console import Console
 
 from facade.compare import Rules
 from facade.evidence import Comparison, Difference, ShadowCounts
-from migration.plan_sections import Gates
+from migration.plan_gates import Gates
 from migration.report import render_demo, render_shadow
+from migration.report.changes import changes
 from migration.report.demo import demo_faults
 from migration.report.page import ms, percent, span
 from migration.report.screen import demo_table, shadow_table
 from migration.report.shadow import Split, split, unmatched_rules
 from migration.report.verdict import Tone, judge, next_steps
-from migration.summary import ShadowSummary, merge, summarise
+from migration.summary import ShadowSummary, View, summarise, summarise_phase
 
+SINCE = 1_700_000_000.0
 GATES = Gates(min_match_rate=0.99, min_samples=100)
 
 
@@ -28,13 +30,12 @@ def counts(route: str = "GET /search", matched: int = 0, mismatched: int = 0, **
     return ShadowCounts("search", route, eligible, matched, mismatched, stale, drops, **more)
 
 
-def summary(*routes: ShadowCounts, samples: tuple[Comparison, ...] = ()) -> ShadowSummary:
-    total = ShadowCounts("search", "*")
-    for route in routes:
-        merge(total, route)
-    return ShadowSummary(
-        "search", 1_700_000_000, 1_700_003_600, summarise(total), tuple(map(summarise, routes)), samples
-    )
+def summary(
+    *routes: ShadowCounts, samples: tuple[Comparison, ...] = (), times: int = 1, **more: Any
+) -> ShadowSummary:
+    """A summary of these routes, which came to the same in each of so many minutes."""
+    slots = [(SINCE + 60 * minute, route) for minute in range(times) for route in routes]
+    return summarise_phase("search", SINCE, SINCE + 3600, slots, samples, **more)
 
 
 def comparison(*differences: Difference, at: float = 1.0, target: str = "/search?q=a") -> Comparison:
@@ -79,6 +80,7 @@ FULL = summary(
 )
 PAGES = {
     "shadow": lambda: render_shadow(FULL, Rules(ignore=("$.took_ms", "$.never")), GATES),
+    "changed": lambda: render_shadow(FULL, changed=changes(summary(counts(matched=9)), FULL, "2h..1h")),
     "nothing compared": lambda: render_shadow(summary()),
     "demo": lambda: render_demo(demo(timeline=TIMELINE)),
     "demo of nothing": lambda: render_demo(
@@ -191,6 +193,40 @@ def test_the_next_steps_name_the_worst_of_each_kind_and_the_command() -> None:
     assert steps[-1].command == "strangler shadow search"
     assert next_steps(summary(counts(matched=9000)), [], GATES)[-1].command == "strangler advance search"
     assert next_steps(summary(), [], GATES)[-1].command == "strangler flags set search.shadow 100"
+
+
+def test_a_field_shows_its_first_and_its_latest_sample_and_its_course() -> None:
+    samples = tuple(
+        comparison(Difference("$.x", "value", f"{at}", f"{at}.5"), at=float(at), target=f"/search?n={at}")
+        for at in (3, 1, 2)
+    )
+    html = render_shadow(
+        summary(counts(mismatched=1, fields={("$.x", "value"): 1}), samples=samples, times=3)
+    )
+    rows = re.findall(r'<td class="soft">(\w+)</td><td><span class="path">GET /search\?n=(\d)', html)
+    assert rows == [("first", "1"), ("latest", "3")]
+    assert html.count('<i style="height:100%">') == 3
+    assert "<h2>Trend</h2>" in html
+
+
+def test_a_page_says_what_it_leaves_out_and_what_it_was_made_of() -> None:
+    view = View(routes=("search",), kinds=("type", "status"))
+    html = render_shadow(summary(counts(matched=1), view=view, source="reads.har"), Rules(ignore=("$.x",)))
+    assert "Only routes with “search”, and differences of the kind “type” or “status”." in html
+    assert "Replayed from reads.har" in html
+    assert "never matched" not in html, "a part of the routes cannot show that"
+
+
+def test_a_replay_and_a_part_of_the_routes_never_say_that_a_gate_is_open() -> None:
+    replayed = next_steps(summary(counts(matched=9000), source="reads.har"), [], GATES)[-1]
+    assert "opens no gate" in replayed.text
+    part = next_steps(summary(counts(matched=9000), view=View(routes=("search",))), [], GATES)[-1]
+    assert part.command == "strangler shadow search"
+
+
+def test_a_kind_that_the_report_does_not_know_is_shown_all_the_same() -> None:
+    html = render_shadow(summary(counts(mismatched=1, fields={("$.x", "colour"): 1})))
+    assert "<h3>Colour " in html
 
 
 def test_many_drops_cast_doubt_on_the_figures() -> None:

@@ -1,0 +1,45 @@
+"""Asks the gates before a step: gathers the facts of the phase, and what people have said about the step."""
+
+from collections.abc import Callable
+
+from dual_write.replication import Replication
+from migration.consents import Consents
+from migration.control import Control
+from migration.errors import GateClosed
+from migration.facts import drift_of, gather, limits
+from migration.gate_facts import GateVerdict, Step
+from migration.gates import gates
+from migration.plan import Plan
+
+
+class Gatekeeper:
+    """The plan's gates, asked on behalf of ``actor``: whose own approval does not count."""
+
+    def __init__(
+        self, plan: Plan, control: Control, replication: Callable[[str], Replication], actor: str
+    ) -> None:
+        self._plan = plan
+        self._control = control
+        self._replication = replication
+        self._consents = Consents(control, plan)
+        self._actor = actor
+
+    def verdicts(self, phase: str, step: Step) -> list[GateVerdict]:
+        """Every gate before the step, with its reason."""
+        section = self._plan.phase(phase)
+        consent = self._consents.fact(section, step, self._actor)
+        replication = self._replication(phase)
+        try:
+            record = self._control.phase(phase)
+            facts = gather(
+                self._control, section, record, replication, drift_of(record, replication), consent
+            )
+        finally:
+            replication.dispose()
+        return gates(step, facts, limits(section))
+
+    def require(self, phase: str, step: Step) -> None:
+        """Raises GateClosed."""
+        closed = [verdict for verdict in self.verdicts(phase, step) if not verdict.open]
+        if closed:
+            raise GateClosed(phase, str(step), closed)
