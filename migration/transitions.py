@@ -181,9 +181,9 @@ class Controller:
         )
         return self._walk(completion, record)
 
-    def verdicts(self, phase: str, target: Stage) -> list[GateVerdict]:
-        """Every gate on the way to ``target``, with its reason."""
-        return self._gatekeeper.verdicts(phase, Step(target))
+    def verdicts(self, phase: str, step: Step) -> list[GateVerdict]:
+        """Every gate before ``step``, with its reason."""
+        return self._gatekeeper.verdicts(phase, step)
 
     def replication(self, phase: str) -> Replication:
         """The phase's data, to be disposed of by the caller."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from flags.percent import format_percent, parse_percent
 from flags.side import Side
@@ -9,6 +10,7 @@ from migration.check_history import Scope, last_check
 from migration.checking import check_phase
 from migration.doctor import Level, diagnose
 from migration.errors import WorkersLate
+from migration.gate_facts import Step as GatedStep
 from migration.runbook_steps import Advance, Check, Complete, Confirm, Doctor, Ramp, Run, Soak, Step, Sync
 from migration.stages import ORDER, Stage
 from migration.walk_commands import RunAct
@@ -90,7 +92,7 @@ class AdvanceAct(Act):
         before = ORDER[ORDER.index(self.step.stage) - 1]
         if (now := self.desk.record.stage) is not before:
             return Answer(Event.REFUSED, f"the phase is in {now}, and the step leads on from {before}")
-        return self.desk.await_gates(self.step.stage)
+        return self.desk.await_gates(GatedStep(self.step.stage))
 
     def do(self) -> None:
         moved = self.desk.wiring.controller.advance(self.phase)
@@ -120,10 +122,12 @@ class RampAct(Act):
         shares, wanted = self.desk.shares(), self._wanted()
         if all(shares[kind] >= share for kind, share in wanted.items()):
             return Answer(Event.HOLDS, f"already {_said(shares)}")
-        if wanted.get("writes", 0) > shares["writes"]:
-            answer = self.desk.await_gates(Stage.LIVE)
-            if answer.event is not Event.READY:
-                return answer
+        raised: list[Literal["reads", "writes"]] = ["reads", "writes"]
+        for kind in raised:
+            if wanted.get(kind, 0) > shares[kind]:
+                answer = self.desk.await_gates(GatedStep(kind, wanted[kind]))
+                if answer.event is not Event.READY:
+                    return answer
         return Answer(Event.READY, detail={"before": shares})
 
     def do(self) -> None:
@@ -210,7 +214,7 @@ class CompleteAct(Act):
     def precheck(self) -> Answer:
         if (now := self.desk.record.stage) is not Stage.LIVE:
             return Answer(Event.REFUSED, f"the phase is in {now}, and only a live one can be completed")
-        return self.desk.await_gates(Stage.COMPLETE)
+        return self.desk.await_gates(GatedStep(Stage.COMPLETE))
 
     def do(self) -> None:
         self.desk.wiring.controller.complete(self.phase)

@@ -9,10 +9,11 @@ from typing import Any
 from flags.percent import FULL
 from flags.side import Side
 from migration.errors import GateClosed, LeaseHeld, MigrationError
+from migration.gate_facts import Step as GatedStep
 from migration.journal import Journal
 from migration.reconcile import Reconciler
 from migration.runbook_steps import Fill
-from migration.stages import PhaseRecord, Stage
+from migration.stages import PhaseRecord
 from migration.walk_journal import WalkJournal
 from migration.walk_states import Event
 from migration.wiring import Wiring
@@ -72,15 +73,15 @@ class Desk:
                 time.sleep(LOOK_AGAIN_SECONDS / 10)
         return True
 
-    def await_gates(self, target: Stage) -> Answer:
-        """READY once the gates of ``target`` are open, REFUSED when they stay closed."""
+    def await_gates(self, to: GatedStep) -> Answer:
+        """READY once the gates before a step are open, REFUSED when they stay closed."""
         deadline, told = time.monotonic() + self.patience, ""
         while True:
-            verdicts = self.wiring.controller.verdicts(self.phase, target)
+            verdicts = self.wiring.controller.verdicts(self.phase, to)
             closed = [verdict for verdict in verdicts if not verdict.open]
             if not closed:
                 return Answer(Event.READY)
-            error = GateClosed(self.phase, target, closed)
+            error = GateClosed(self.phase, str(to), closed)
             if time.monotonic() >= deadline:
                 return Answer(Event.REFUSED, "gates are closed", error=error)
             if str(error) != told:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from migration.actor import this_actor
 from migration.errors import MigrationError
 from migration.plan import Plan
 from migration.runbook import Runbook, load, locate, templates
 from migration.runbook_values import filler
 from migration.stages import Stage
 from migration.status import PhaseStatus, read_status
-from migration.transitions import this_actor
 from migration.walk import Ask, Outlook, Tell, Walk, outlook
 from migration.walk_acts import acts
 from migration.walk_desk import Desk
@@ -63,7 +63,11 @@ def walk_phase(
     Raises as `Walk.go`.
     """
     runbook = runbook_of(wiring.plan, phase)
-    fill = filler(wiring.plan, status_of(wiring, phase))
+
+    def fill(text: str) -> str:
+        """With the values of that moment."""
+        return filler(wiring.plan, status_of(wiring, phase))(text) if "{" in text else text
+
     with WalkJournal.opened(wiring.control, phase, runbook.name, this_actor()) as journal:
         desk = Desk(wiring, phase, fill, tell, patience, journal)
 
