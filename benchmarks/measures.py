@@ -83,22 +83,8 @@ def latency(course: Course, peak: float) -> Measured:
 
 def decision(course: Course) -> Measured:
     """A path matched against 1,000 routes, and two sticky flags, in this process."""
-    samples = interleave(
-        {
-            "path never seen before": Deciding(paths=50_000).microseconds,
-            "one of 1,000 paths": Deciding(paths=1_000).microseconds,
-        },
-        course.rounds,
-    )
-    return Measured(
-        "Decision",
-        "µs",
-        samples,
-        {
-            "decide_us": samples.median("path never seen before"),
-            "decide_known_us": samples.median("one of 1,000 paths"),
-        },
-    )
+    samples = interleave({"decision": Deciding().microseconds}, course.rounds)
+    return Measured("Decision", "µs", samples, {"decide_us": samples.median("decision")})
 
 
 def workers(course: Course) -> Measured:

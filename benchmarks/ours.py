@@ -35,7 +35,7 @@ class _Constant:
             name: PhaseTraffic(name, "ramp", 1, Side.MONOLITH, reads, shadow=shadow, fallback=True)
             for name in _PHASES
         }
-        rules = {f"{name}.reads": Rule(5000, (Rollout(f"{name}.reads:", 50, 0),)) for name in phases}
+        rules = {f"{name}.reads": Rule(5000, (Rollout(f"{name}.reads:".encode(), 50, 0),)) for name in phases}
         rules |= {f"{name}.shadow": ON for name in phases}
         self._snapshot = Snapshot(1, RouteTable.compile(routes), phases, FlagSnapshot(1, rules))
 

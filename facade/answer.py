@@ -1,9 +1,9 @@
 """Answers: the head of an upstream's response on its way to the client, and the facade's own."""
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 from facade.headers import HOP_BY_HOP, PSEUDONYM
 
@@ -23,7 +23,8 @@ class Malformed(Exception):  # noqa: N818 (it becomes a 502 for the client, not 
     """An upstream's answer that must not be passed on."""
 
 
-class Head(NamedTuple):
+@dataclass(slots=True)  # not frozen, since that would double what making one takes
+class Head:
     """The head of a response. ``status_line`` and ``block`` (header lines) are ready to be passed on, each
     with its CRLF; ``length`` is -1 without a Content-Length; ``named`` says that it has a request id."""
 

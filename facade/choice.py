@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from facade.decide import UNMATCHED, Decision, decide
+from facade.decide import decide
+from facade.decision import UNMATCHED, Decision
 from facade.headers import OVERRIDE
 from facade.method import agree
 from facade.sticky import sticky_key
@@ -41,7 +42,7 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
                 sticky, exchange.lines = sticky_key(fields)
             if own is not None and match.write and traffic.name in own.phases:
                 exchange.pin = key or sticky
-    decision = decide(snapshot, match, key, sticky, exchange.request_id.decode())
+    decision = decide(snapshot, match, key, sticky, exchange.request_id)
     if path.overrides is not None and traffic is not None and not match.write and not decision.gone:
         forced = path.overrides.side(fields.value(OVERRIDE), traffic.name)
         if forced is not None:

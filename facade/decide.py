@@ -4,40 +4,14 @@ A decision is made from one snapshot and never looks at another: what happens to
 fallback) starts from this decision, or makes a new one.
 """
 
-from typing import NamedTuple
-
-from facade.routes import Match
-from facade.snapshot import PhaseTraffic, Snapshot
+from facade.decision import AGGREGATED, UNCLAIMED, UNMATCHED, Choices, Decision
+from facade.routes import Match, Route
+from facade.snapshot import Snapshot
 from flags.side import MONOLITH, SERVICE, Side
 
 
-class Decision(NamedTuple):
-    """Where a request goes, and why.
-
-    ``phase`` is None when no phase claims the request. ``hold``: it is a write of a phase whose fence is
-    up, and waits. ``gone``: its route was retired and the phase is complete (410). ``fallback``: the
-    monolith may answer it when the service fails. ``split``: a flag chose, so the choice must be sticky.
-    """
-
-    side: Side
-    reason: str
-    phase: PhaseTraffic | None = None
-    write: bool = False
-    shadow: bool = False
-    fallback: bool = False
-    hold: bool = False
-    gone: bool = False
-    split: bool = False
-
-
-UNMATCHED = Decision(MONOLITH, "unmatched")
-UNCLAIMED = Decision(MONOLITH, "unclaimed")
-AGGREGATED = Decision(MONOLITH, "aggregated")
-"""The answer is made of parts, and each part is decided for itself."""
-
-
 def decide(
-    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, request_id: str
+    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, request_id: bytes
 ) -> Decision:
     """Decide one request.
 
@@ -47,42 +21,34 @@ def decide(
     if match is None:
         return UNMATCHED
     route = match.route
-    traffic = snapshot.phases.get(route.phase) if route.phase is not None else None
-    if traffic is None:
+    choices = snapshot.choices.get(route.phase)
+    if choices is None:
         return UNCLAIMED if route.aggregate is None else AGGREGATED
+    if match.write or route.retired:
+        return _decide_write(choices, route, key, write=match.write)
+    if choices.reads.enabled(key or sticky):
+        return choices.service
+    return choices.shadowed if choices.shadow.includes(request_id) else choices.monolith
+
+
+def _decide_write(choices: Choices, route: Route, key: str | None, *, write: bool) -> Decision:
+    """Also for the reads of a retired route: nothing of it is the service's."""
+    traffic = choices.traffic
     if route.retired and traffic.retired:
-        return Decision(traffic.writer, "gone", traffic, match.write, gone=True)
-    if match.write and traffic.hold is not None:
-        return Decision(traffic.writer, "held", traffic, write=True, hold=True)
+        return Decision(traffic.writer, "gone", traffic, write, gone=True)
+    if write and traffic.hold is not None:
+        return Decision(traffic.writer, "held", traffic, write, hold=True)
     if route.retired:
-        return Decision(MONOLITH, "retired", traffic, match.write)
-    choose = _decide_write(snapshot, traffic, key) if match.write else None
-    return choose or _decide_read(snapshot, traffic, key or sticky, request_id)
-
-
-def _decide_write(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Decision:
+        return Decision(MONOLITH, "retired", traffic, write)
     if not traffic.split_writes:
-        return Decision(traffic.writer, "writer", traffic, write=True)
+        return choices.write
     if key is None:
-        return Decision(traffic.writer, "no routing key", traffic, write=True)
-    return Decision(writer_of(snapshot, traffic, key), "split writes", traffic, write=True, split=True)
+        return Decision(traffic.writer, "no routing key", traffic, write)
+    return Decision(writer_of(choices, key), "split writes", traffic, write, split=True)
 
 
-def writer_of(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None) -> Side:
+def writer_of(choices: Choices, key: str | None) -> Side:
     """The side that accepts the writes of this routing key."""
-    if not traffic.split_writes or key is None:
-        return traffic.writer
-    return SERVICE if snapshot.flags.enabled(f"{traffic.name}.writes", key) else MONOLITH
-
-
-def _decide_read(snapshot: Snapshot, traffic: PhaseTraffic, key: str | None, request_id: str) -> Decision:
-    side = traffic.reads
-    split = side is None
-    if side is None:
-        side = SERVICE if snapshot.flags.enabled(f"{traffic.name}.reads", key) else MONOLITH
-    reason = "split reads" if split else "stage"
-    if side is SERVICE:
-        return Decision(side, reason, traffic, False, False, traffic.fallback, False, False, split)
-    shadow = traffic.shadow and snapshot.flags.enabled(f"{traffic.name}.shadow", request_id)
-    # By position, as above: names would be a tenth of the whole decision.
-    return Decision(side, reason, traffic, False, shadow, False, False, False, split)
+    if key is None:
+        return choices.traffic.writer
+    return SERVICE if choices.writes.enabled(key) else MONOLITH

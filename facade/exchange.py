@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from facade.answer import CONTINUE, own
 from facade.choice import choose
 from facade.client import Client
-from facade.decide import AGGREGATED, UNMATCHED, Decision
+from facade.decision import AGGREGATED, UNMATCHED, Decision
 from facade.forward import Forward
 from facade.headers import Fields, Refused
 from facade.mirror import Copy

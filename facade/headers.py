@@ -10,8 +10,7 @@ because CGI-style servers cannot tell the two apart.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from facade.trace import trace_of
 
@@ -61,7 +60,8 @@ class Edge:
     scheme: bytes
 
 
-class Fields(NamedTuple):
+@dataclass(slots=True)  # not frozen, since that would double what making one takes
+class Fields:
     """The header fields of one request, checked.
 
     ``pairs`` are names in lower case with their values, ``forward`` the lines for the upstream (without
@@ -82,6 +82,10 @@ class Fields(NamedTuple):
     http10: bool
     trace: bytes | None
     instead: tuple[bytes, ...]
+    has_body: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.has_body = self.length > 0 or self.chunked
 
     def value(self, name: bytes) -> bytes:
         """The first value of a field (its name in lower case), or an empty one."""
@@ -97,10 +101,6 @@ class Fields(NamedTuple):
     def nameless(self) -> bool:
         """Whether it says no host, as HTTP/1.0 may."""
         return self.http10 and not self.value(b"host")
-
-    @property
-    def has_body(self) -> bool:
-        return self.length > 0 or self.chunked
 
 
 def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields:

@@ -5,6 +5,7 @@ limits hold for it, and it has its own line in log and metrics, with the request
 """
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from facade.aggregate import FAILED, PartAnswer, compose, judge, part_target
@@ -207,7 +208,8 @@ class Aggregation:
         pairs = fields.pairs
         if self._fresh_cookie:  # one for all parts
             pairs += ((b"cookie", f"{COOKIE}={key}".encode()),)
-        return fields._replace(
+        return replace(
+            fields,
             pairs=pairs,
             forward=b"\r\n".join(kept) + b"\r\n",
             length=-1,

@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 _PLAIN = (string.ascii_letters + string.digits + "/-_.~").encode()
 """What is the same to every reader, as long as no segment is empty or begins with a dot."""
 _SLASH = 0x2F
+_HASH = 0x23
 _BEHIND_AUTHORITY = re.compile(rb"[/?#]")
 
 
@@ -68,12 +69,8 @@ def raw_path(target: bytes) -> bytes:
             target = rest[behind.start() :] if behind is not None else b"/"
         if not target.startswith(b"/"):
             target = b"/" + target
-    query = target.find(b"?")
-    if query >= 0:
-        target = target[:query]
-    if b"#" in target:
-        target = target[: target.index(b"#")]
-    return target
+    path = target.partition(b"?")[0]
+    return path.partition(b"#")[0] if _HASH in path else path
 
 
 def raw_query(target: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from time import time
 
-from facade.decide import Decision, writer_of
+from facade.decide import writer_of
+from facade.decision import Decision
 from facade.headers import Fields
 from facade.pins import Pins
 from facade.routing_key import cookie
@@ -41,7 +42,7 @@ class ReadYourWrites:
         if traffic is None or decision.write or not decision.split or traffic.name not in self.phases:
             return decision
         told, at = _told(fields, traffic.name)
-        writer = writer_of(snapshot, traffic, key)
+        writer = writer_of(snapshot.choices[traffic.name], key)
         if key is None and traffic.split_writes and told is not None:
             writer = told
         if decision.side is writer:

@@ -6,10 +6,10 @@ preferred to a parameter, a parameter to the rest of the path (``{name:path}``),
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from facade.aggregate import Aggregate
 from facade.errors import RouteError
@@ -18,11 +18,8 @@ from facade.paths import is_plain, raw_path, readings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-_MOST_KNOWN = 4096
-_LONGEST_KNOWN = 256
-"""How many paths a table remembers, and of how many bytes at most: clients choose both."""
-
-_UNKNOWN: Any = object()
+_METHODS = (*SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE")
+"""Those that are looked up; a route for all methods takes others too, as writes."""
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"{([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?}")
 _CONVERTERS = {
@@ -57,7 +54,8 @@ class Route:
         return method not in SAFE_METHODS if self.kind is None else self.kind == "write"
 
 
-class Match(NamedTuple):
+@dataclass(slots=True)  # one is made for most requests: to freeze it would take as long as to find it
+class Match:
     """A route and what its template took from the path. ``write`` is the route's kind for this method."""
 
     route: Route
@@ -65,51 +63,71 @@ class Match(NamedTuple):
     write: bool
 
 
+class _Way(NamedTuple):
+    """A route as one method reaches it, with the names of its parameters; ``match`` if there are none."""
+
+    route: Route
+    names: tuple[str, ...]
+    write: bool
+    match: Match | None
+
+
 @dataclass(slots=True)
 class _Leaf:
-    """The routes of one template by method, and the names of its parameters in order."""
+    """The routes of one template: ``ways`` by method, and by ``other`` what no method is named for."""
 
-    routes: dict[str, Route] = field(default_factory=dict)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+    ways: dict[bytes, _Way] = field(default_factory=dict)
+    other: _Way | None = None
 
     def add(self, route: Route, names: tuple[str, ...]) -> None:
-        if route.method not in self.routes:
-            self.routes[route.method] = route
-            self.names[route.method] = names
+        self.routes.setdefault(route.method, (route, names))
+        every = ((method, self._way(method)) for method in (*_METHODS, *self.routes))
+        self.ways = {method.encode(): way for method, way in every if way is not None}
+        self.other = self._way("*")
 
-    def match(self, method: str, values: Sequence[str]) -> Match | None:
-        routes, found = self.routes, method
-        if method not in routes:
-            found = "GET" if method == "HEAD" and "GET" in routes else "*"
-            if found not in routes:
-                return None
-        route, names = routes[found], self.names[found]
+    def match(self, method: bytes, values: tuple[str, ...]) -> Match | None:
+        way = self.ways.get(method, self.other)
+        if way is None:
+            return None
+        route, names, write, match = way
+        if match is not None:
+            return match
         if len(names) == 1:  # most often so, and quicker
-            parameters: Mapping[str, str] = {names[0]: values[0]}
-        else:
-            parameters = dict(zip(names, values, strict=True)) if names else _NO_PARAMETERS
-        return Match(route, parameters, route.writes(method))
+            return Match(route, {names[0]: values[0]}, write)
+        return Match(route, dict(zip(names, values, strict=True)), write)
+
+    def _way(self, method: str) -> _Way | None:
+        routes = self.routes
+        found = routes.get(method) or (routes.get("GET") if method == "HEAD" else None) or routes.get("*")
+        if found is None:
+            return None
+        route, names = found
+        write = route.writes(method)
+        return _Way(route, names, write, None if names else Match(route, _NO_PARAMETERS, write))
 
 
 @dataclass(slots=True)
 class _Node:
-    """The templates that share a beginning. ``tails`` are those that go on with a ``{name:path}``."""
+    """The templates that share a beginning. A pattern of None takes any segment; ``tails`` are those that go
+    on with a ``{name:path}``."""
 
     leaf: _Leaf = field(default_factory=_Leaf)
     literals: dict[str, "_Node"] = field(default_factory=dict)
-    patterns: list[tuple[re.Pattern[str], "_Node"]] = field(default_factory=list)
+    patterns: list[tuple[re.Pattern[str] | None, "_Node"]] = field(default_factory=list)
     tails: list[tuple[re.Pattern[str], _Leaf]] = field(default_factory=list)
 
     def child(self, segment: str, pattern: str) -> "_Node":
         if "{" not in segment:
             return self.literals.setdefault(segment, _Node())
+        compiled = None if pattern == _WHOLE else re.compile(pattern)
         for known, node in self.patterns:
-            if known.pattern == pattern:
+            if known == compiled:
                 return node
         node = _Node()
-        self.patterns.append((re.compile(pattern), node))
+        self.patterns.append((compiled, node))
         # A pattern with more literal text is the more specific one; the sort is stable.
-        self.patterns.sort(key=lambda each: each[0].pattern == _WHOLE)
+        self.patterns.sort(key=lambda each: each[0] is None)
         return node
 
     def tail(self, pattern: str) -> _Leaf:
@@ -120,11 +138,11 @@ class _Node:
         self.tails.append((re.compile(pattern, re.DOTALL), leaf))
         return leaf
 
-    def match(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+    def match(self, parts: list[str], at: int, method: bytes, values: tuple[str, ...]) -> Match | None:
         node, most = self, len(parts)
         while at < most:
             if node.patterns or node.tails:
-                return node._choose(parts, at, method, values)
+                return node.choose(parts, at, method, values)
             child = node.literals.get(parts[at])
             if child is None:
                 return None
@@ -133,7 +151,7 @@ class _Node:
         found = node.leaf.match(method, values)
         return node._match_tail(parts, at, method, values) if found is None and node.tails else found
 
-    def _choose(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+    def choose(self, parts: list[str], at: int, method: bytes, values: tuple[str, ...]) -> Match | None:
         """Where there is more than one way: what is more specific comes first, and is taken back."""
         part = parts[at]
         node = self.literals.get(part)
@@ -142,7 +160,7 @@ class _Node:
             if found is not None:
                 return found
         for pattern, child in self.patterns:
-            if pattern.pattern == _WHOLE:  # whatever is there
+            if pattern is None:
                 taken: tuple[str, ...] = (part,) if part else ()
             else:
                 whole = pattern.fullmatch(part)
@@ -153,7 +171,7 @@ class _Node:
                     return found
         return self._match_tail(parts, at, method, values) if self.tails else None
 
-    def _match_tail(self, parts: list[str], at: int, method: str, values: tuple[str, ...]) -> Match | None:
+    def _match_tail(self, parts: list[str], at: int, method: bytes, values: tuple[str, ...]) -> Match | None:
         rest = "/".join(parts[at:])
         for pattern, leaf in self.tails:
             taken = pattern.fullmatch(rest)
@@ -167,13 +185,12 @@ class _Node:
 class RouteTable:
     """An immutable set of routes, compiled for matching."""
 
-    __slots__ = ("_known", "_root", "_stems", "routes")
+    __slots__ = ("_root", "_stems", "routes")
 
     def __init__(self, routes: tuple[Route, ...], root: _Node) -> None:
         self.routes = routes
         self._root = root
         self._stems = dict(_stems(root, ""))
-        self._known: dict[tuple[bytes | str, bytes], Match | None] = {}
 
     @classmethod
     def compile(cls, routes: Iterable[Route]) -> "RouteTable":
@@ -184,27 +201,14 @@ class RouteTable:
             _insert(root, route)
         return cls(given, root)
 
-    def match(self, method: bytes | str, target: bytes) -> Match | None:
+    def match(self, method: bytes, target: bytes) -> Match | None:
         """The route of a request with this raw target, or None when no route claims it. Raises Refused for a
         path that belongs to different routes, depending on how a server reads it."""
         path = raw_path(target)
-        known = self._known
-        match: Match | None = known.get((method, path), _UNKNOWN)
-        if match is not _UNKNOWN:
-            return match
-        name = method.decode("latin-1") if isinstance(method, bytes) else method
-        match = self._find(name, path)
-        if len(known) >= _MOST_KNOWN:
-            known.clear()
-        if len(path) <= _LONGEST_KNOWN:
-            known[method, path] = match
-        return match
-
-    def _find(self, method: str, path: bytes) -> Match | None:
         stem, slash, last = path.rpartition(b"/")
         node = self._stems.get(stem)
-        if node is not None and is_plain(slash + last):
-            return node.match([last.decode("ascii")], 0, method, ())
+        if node is not None and (last.isalnum() or is_plain(slash + last)):
+            return node.choose([last.decode("ascii")], 0, method, ())
         match = None
         for parts in readings(path):
             found = self._root.match(parts, 0, method, ())

@@ -1,8 +1,9 @@
 """What a worker serves by: one immutable picture of routes, phases and flags, swapped whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from facade.decision import Choices
 from facade.routes import RouteTable
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
@@ -34,10 +35,16 @@ class PhaseTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent state of the control plane. ``degraded`` says why it may be old (invariant I6)."""
+    """One consistent state of the control plane. ``degraded`` says why it may be old (invariant I6).
+    ``choices`` are made of it, by phase."""
 
     revision: int
     routes: RouteTable
     phases: Mapping[str, PhaseTraffic]
     flags: FlagSnapshot
     degraded: str | None = None
+    choices: Mapping[str | None, Choices] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        choices = {name: Choices.of(traffic, self.flags) for name, traffic in self.phases.items()}
+        object.__setattr__(self, "choices", choices)

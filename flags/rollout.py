@@ -16,7 +16,7 @@ class Rollout:
     ``whole`` is the share's whole percents, ``rest`` its hundredths of the percent that follows.
     """
 
-    prefix: str
+    prefix: bytes
     whole: int
     rest: int
 
@@ -37,15 +37,19 @@ class Rule:
 
     def enabled(self, key: str | None) -> bool:
         """Whether ``key`` is in. Without a key nobody is in before everybody is: nothing else is sticky."""
+        if key is None:
+            return self.share == FULL
+        # Clients choose their keys: what is no valid text still gets a bucket instead of an error.
+        return self.includes(key.encode("utf-8", "surrogatepass"))
+
+    def includes(self, key: bytes) -> bool:
+        """Whether a key is in that is encoded already."""
         if self.share == 0:
             return False
         if self.share == FULL:
             return True
-        if key is None:
-            return False
         for rollout in self.rollouts:
-            # Clients choose their keys: what is no valid text still gets a bucket instead of an error.
-            digest = murmur3((rollout.prefix + key).encode("utf-8", "surrogatepass"), 0, False)
+            digest = murmur3(rollout.prefix + key, 0, False)
             percent = digest % 100
             if percent < rollout.whole:
                 return True
@@ -86,7 +90,7 @@ def _compile(flag: str, strategy: Strategy) -> Rollout:
     _refuse(flag, "variants", strategy.variants)
     _refuse(flag, "a disabled strategy", strategy.disabled)
     if strategy.name == "default":
-        return Rollout("", 100, 0)
+        return Rollout(b"", 100, 0)
     if strategy.name != "flexibleRollout":
         raise FlagError(
             f"flag {flag!r} uses the strategy {strategy.name!r}, which is not evaluated here. "
@@ -114,7 +118,7 @@ def _gradual(flag: str, parameters: dict[str, str]) -> Rollout:
         share = parse_percent(parameters["rollout"], Precision.PERMYRIAD)
     except FlagError as error:
         raise FlagError(f"flag {flag!r}, rollout: {error}") from error
-    return Rollout(f"{group}:", *divmod(share, 100))
+    return Rollout(f"{group}:".encode("utf-8", "surrogatepass"), *divmod(share, 100))
 
 
 def _refuse(flag: str, what: str, present: object) -> None:

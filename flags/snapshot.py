@@ -16,12 +16,15 @@ class FlagSnapshot:
 
     def enabled(self, name: str, key: str | None) -> bool:
         """Whether ``key`` (the request's routing key, if it has one) is in."""
-        rule = self.rules.get(name)
-        return rule is not None and rule.enabled(key)
+        return self.rule(name).enabled(key)
+
+    def rule(self, name: str) -> Rule:
+        """What the flag says, for those who ask it again and again."""
+        return self.rules.get(name, OFF)
 
     def share(self, name: str) -> int:
         """The share that the flag lets in, in ‱ (0..10000)."""
-        return self.rules.get(name, OFF).share
+        return self.rule(name).share
 
 
 def compile_snapshot(revision: int, features: Iterable[Feature]) -> FlagSnapshot:

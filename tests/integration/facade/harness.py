@@ -264,7 +264,7 @@ ROUTES = (
 
 
 def rule(flag: str, percent: int) -> Rule:
-    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:", percent, 0),))
+    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:".encode(), percent, 0),))
 
 
 def picture(

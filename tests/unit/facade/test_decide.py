@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.aggregate import Aggregate
-from facade.decide import AGGREGATED, UNCLAIMED, UNMATCHED, Decision, decide
+from facade.decide import decide
+from facade.decision import AGGREGATED, UNCLAIMED, UNMATCHED, Decision
 from facade.routes import Match, Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
 from flags.rollout import OFF, ON, Rollout, Rule
@@ -18,7 +19,7 @@ RETIRED = Match(Route("POST", "/", "p", retired=True), {}, write=True)
 
 
 def rule(flag: str, percent: int) -> Rule:
-    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:", percent, 0),))
+    return {0: OFF, 100: ON}.get(percent) or Rule(percent * 100, (Rollout(f"{flag}:".encode(), percent, 0),))
 
 
 def outcome(
@@ -31,7 +32,7 @@ def outcome(
 ) -> Decision:
     flags = {f"p.{name}": rule(f"p.{name}", percent) for name, percent in shares.items()}
     snapshot = Snapshot(1, RouteTable.compile([]), {"p": traffic}, FlagSnapshot(1, flags))
-    return decide(snapshot, match, key, sticky, "request")
+    return decide(snapshot, match, key, sticky, b"request")
 
 
 def test_what_no_phase_claims_is_the_monoliths() -> None:

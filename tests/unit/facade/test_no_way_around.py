@@ -67,7 +67,7 @@ def as_served(target: str) -> str:
 
 
 def claimed(target: str) -> str | None:
-    match = TABLE.match("GET", target.encode())
+    match = TABLE.match(b"GET", target.encode())
     return match.route.path if match is not None else None
 
 
@@ -120,7 +120,7 @@ def test_a_path_of_two_routes_is_refused(target: str) -> None:
 def test_the_plainest_reading_gives_the_parameters(target: str) -> None:
     """They are what the upstream will see, so the routing key is too."""
     try:
-        match = TABLE.match("GET", target.encode())
+        match = TABLE.match(b"GET", target.encode())
     except Refused:
         return
     if match is not None and match.route.path == "/files/{name:path}" and "\ufffd" not in as_served(target):

@@ -53,7 +53,7 @@ WALKED = RouteTable.compile([*TABLE.routes, Route("GET", "/{rest:path}", None)])
     ],
 )
 def test_matches(method: str, target: bytes, phase: str | None, parameters: dict[str, str]) -> None:
-    match = TABLE.match(method, target)
+    match = TABLE.match(method.encode(), target)
     assert (match and match.route.phase) == phase
     if match:
         assert match.parameters == parameters
@@ -84,7 +84,7 @@ def test_what_is_decoded_is_not_decoded_again() -> None:
 
 def test_the_kind_follows_the_method_unless_it_is_given() -> None:
     def write(method: str, target: bytes) -> bool:
-        match = TABLE.match(method, target)
+        match = TABLE.match(method.encode(), target)
         assert match is not None
         return match.write
 
@@ -97,7 +97,7 @@ def test_the_kind_follows_the_method_unless_it_is_given() -> None:
 
 def test_the_first_of_equal_routes_wins() -> None:
     table = RouteTable.compile([Route("GET", "/{a}", "first"), Route("GET", "/{b}", "second")])
-    match = table.match("GET", b"/x")
+    match = table.match(b"GET", b"/x")
     assert match is not None
     assert (match.route.phase, match.parameters) == ("first", {"a": "x"})
 
@@ -127,18 +127,10 @@ def test_a_template_matches_its_own_instances(parts: list[str]) -> None:
     table = RouteTable.compile([Route("GET", "/" + "/".join(parts), "it")])
     values = {part.strip("{}"): f"v{n}" for n, part in enumerate(parts) if part.startswith("{")}
     path = "/" + "/".join(values.get(part.strip("{}"), part) for part in parts)
-    match = table.match("GET", path.encode())
+    match = table.match(b"GET", path.encode())
     assert match is not None
     assert dict(match.parameters) == values
-    assert table.match("GET", path.encode() + b"/more") is None
-
-
-def test_a_large_table_remembers_only_so_many_paths() -> None:
-    table = RouteTable.compile([Route("GET", f"/r{n}/{{id}}", f"p{n}") for n in range(1000)])
-    for n in range(10_000):
-        match = table.match(b"GET", b"/r%d/%d" % (n % 1000, n))
-        assert match is not None
-        assert match.route.phase == f"p{n % 1000}"
+    assert table.match(b"GET", path.encode() + b"/more") is None
 
 
 SEGMENTS = st.sampled_from(
