@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from flags import revision
 from flags.document import Feature, document, gradual, parse_features, with_share
@@ -95,6 +95,11 @@ class EmbeddedStore:
             for feature in doomed:
                 _write(connection, feature.model_copy(update={"enabled": False}), self._clock(), actor)
             return raised
+
+    def remove(self, phase: str, within: Connection) -> None:
+        """Forget the flags of a phase that nobody asks for any more."""
+        names = [flag.name for flag in _read_all(within) if flag.name.startswith(f"{phase}.")]
+        within.execute(delete(flags).where(flags.c.name.in_(names)))
 
     def export(self) -> dict[str, Any]:
         """Every flag as one document in the format of Unleash's client API."""

@@ -16,10 +16,12 @@ from migration.check_history import vouching
 from migration.control import Control
 from migration.errors import WorkersLate
 from migration.evidence import agreement
-from migration.gate_facts import CheckFact, ConsentFact, Facts, Limits
+from migration.gate_facts import CheckFact, ConsentFact, Facts, IdleFact, Limits
 from migration.observations import CheckRun
 from migration.plan import Phase, Route
 from migration.stages import PhaseRecord, Stage
+from migration.stray_writes import stray_writes
+from migration.traffic import last_hits
 from migration.workers import ControlWorkers
 
 WORKER_PATIENCE_SECONDS = 0.5
@@ -33,6 +35,7 @@ def limits(phase: Phase) -> Limits:
         max_check_age_seconds=phase.gates.max_check_age_seconds,
         min_match_rate=phase.gates.min_match_rate,
         min_samples=phase.gates.min_samples,
+        min_idle_seconds=phase.gates.min_idle_days * 86_400,
         soak={stage: seconds for stage, seconds in phase.gates.soak.items()},  # noqa: C416 - a wider type,
     )
 
@@ -87,6 +90,7 @@ def gather(
         stage=record.stage,
         stage_seconds=_since(control, record),
         consent=consent,
+        idle=_idle(control, phase, replication) if record.stage is Stage.LIVE else None,
     )
 
 
@@ -108,6 +112,24 @@ def _checked(check: CheckRun, age_seconds: float) -> CheckFact:
         if each["holding"] != Holding.HOLDS
     }
     return CheckFact(check.clean, check.rows, check.findings, age_seconds, frozenset(answers), broken)
+
+
+def _idle(control: Control, phase: Phase, replication: Replication | None) -> IdleFact:
+    """Also what the relay has not seen yet, if the monolith's database can be asked."""
+    hit = next(iter(last_hits(control, phase.name)), None)
+    strays = stray_writes(control, phase.name)
+    try:
+        refused = None if replication is None else replication.refused(Side.MONOLITH)
+    except (DataError, SQLAlchemyError):
+        refused = None
+    known = 0 if strays is None else strays.refused
+    return IdleFact(
+        hit=None if hit is None else hit.route,
+        hit_seconds=None if hit is None else hit.ago,
+        stray_seconds=None if strays is None else strays.ago,
+        unseen=0 if refused is None else max(0, refused - known),
+        blind=bool(phase.tables) and refused is None,
+    )
 
 
 def _since(control: Control, record: PhaseRecord) -> float:

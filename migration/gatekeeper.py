@@ -1,6 +1,7 @@
 """Asks the gates before a step: gathers the facts of the phase, and what people have said about the step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from dual_write.replication import Replication
 from migration.consents import Consents
@@ -38,8 +39,13 @@ class Gatekeeper:
             replication.dispose()
         return gates(step, facts, limits(section))
 
-    def require(self, phase: str, step: Step) -> None:
-        """Raises GateClosed."""
+    def require(self, phase: str, step: Step, waived: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Raises GateClosed. Gates that are ``waived`` may stay closed; the audit log keeps why."""
         closed = [verdict for verdict in self.verdicts(phase, step) if not verdict.open]
-        if closed:
-            raise GateClosed(phase, str(step), closed)
+        if kept := [verdict for verdict in closed if verdict.name not in waived]:
+            raise GateClosed(phase, str(step), kept)
+        with self._control.write() as connection:
+            for verdict in closed:
+                what = f"gate {verdict.name} of {phase} before {step} waived"
+                why = {"why": waived[verdict.name], "closed": verdict.reason}
+                self._control.audit(connection, self._actor, what, {}, why)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flags.percent import FULL, format_percent
 from flags.side import Side
+from migration.gates_of_people import span
 from migration.plan import Phase, Plan
 from migration.runbook_steps import Fill
 from migration.status import PhaseStatus
@@ -76,14 +77,6 @@ def check(status: PhaseStatus) -> str:
         return "none yet"
     verdict = "clean" if status.check.clean else f"{status.check.findings} findings"
     return f"{verdict} over {status.check.rows} rows, {span(status.check_age_seconds)} ago"
-
-
-def span(seconds: float) -> str:
-    """A length of time in the unit that suits it: ``90 s``, ``15 min``, ``36 h``, ``7 d``."""
-    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit or seconds == unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds:.3g} s"
 
 
 def _writes(status: PhaseStatus) -> int:

@@ -27,6 +27,7 @@ from migration.procedure import Procedure
 from migration.progress import ControlProgress
 from migration.reconcile import TICK_SECONDS, Reconciler
 from migration.reloading import Reloading, kept_plan
+from migration.traffic import ControlTraffic
 from migration.wiring import Wiring
 from migration.workers import ControlSnapshots, ControlWorkers
 
@@ -64,7 +65,14 @@ def worker_application() -> Application:
             for keep in (phase.shadow.keep,)
         }
         evidence = ControlEvidence(control, retention)
-        return Worker(config, source, ControlWorkers(control), evidence, ControlProgress(control))
+        return Worker(
+            config,
+            source,
+            ControlWorkers(control),
+            evidence,
+            ControlProgress(control),
+            ControlTraffic(control),
+        )
 
     return application(build)
 

@@ -11,6 +11,7 @@ from migration.checking import check_phase
 from migration.doctor import Level, diagnose
 from migration.errors import WorkersLate
 from migration.gate_facts import Step as GatedStep
+from migration.leftovers import leftovers
 from migration.runbook_steps import Advance, Check, Complete, Confirm, Doctor, Ramp, Run, Soak, Step, Sync
 from migration.stages import ORDER, Stage
 from migration.walk_commands import RunAct
@@ -217,7 +218,10 @@ class CompleteAct(Act):
         return self.desk.await_gates(GatedStep(Stage.COMPLETE))
 
     def do(self) -> None:
+        left = leftovers(self.desk.wiring.plan, self.phase)
         self.desk.wiring.controller.complete(self.phase)
+        for line in left.lines():
+            self.desk.tell(f"  {line}")
 
     def verify(self) -> Answer:
         if not self.desk.settled():

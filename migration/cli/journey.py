@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
+from migration.leftovers import leftovers
 from migration.runbook_page import page
 from migration.transitions import Moved
 from migration.walk import Outlook
@@ -63,14 +65,25 @@ def rollback(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False
 def complete(
     phase: PhaseName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force_idle: Annotated[
+        str | None,
+        typer.Option(metavar="WHY", help="Although the monolith is still asked; the audit log keeps why."),
+    ] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
-    """End the way back: the service owns the phase for good."""
+    """End the way back: the service owns the phase for good. Says what of the monolith can be deleted."""
     if not yes and not json:
         typer.confirm(f"There is no rollback from complete. Complete {phase}?", abort=True)
     with opened(plan) as wiring:
-        _report(wiring.controller.complete(phase), json=json)
+        left = leftovers(wiring.plan, phase)
+        moved = wiring.controller.complete(phase, idle_waived=force_idle)
+    if json:
+        print_json({**_document(moved), "deletable": asdict(left)})
+        return
+    _report(moved, json=json)
+    for line in left.lines():
+        out.print(line, markup=False)
 
 
 def runbook(

@@ -173,6 +173,38 @@ heartbeats = Table(
     Column("at", Double, nullable=False),
 )
 
+traffic = Table(
+    "traffic",
+    metadata,
+    # Requests by who answered them; of no phase where the name is empty
+    Column("phase", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    # Seconds that a slot is long, and where it begins in seconds since 1970
+    Column("width", Integer, primary_key=True),
+    Column("slot", BigInteger, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+)
+
+monolith_hits = Table(
+    "monolith_hits",
+    metadata,
+    # Requests to a phase's routes that the monolith answered
+    Column("phase", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("last_at", Double, nullable=False),
+)
+
+stray_writes = Table(
+    "stray_writes",
+    metadata,
+    # Writes that the guard of the monolith's tables has refused, as far as its database counts them
+    Column("phase", Text, primary_key=True),
+    Column("refused", BigInteger, nullable=False),
+    # NULL until one was seen to be refused
+    Column("last_at", Double),
+)
+
 shadow_counts = Table(
     "shadow_counts",
     metadata,

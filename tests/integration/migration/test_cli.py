@@ -323,6 +323,7 @@ def test_a_phase_of_routes_alone_goes_all_the_way(place: Place) -> None:
         url = "http://127.0.0.1:2"
         [phases.gates]
         min_samples = 0
+        min_idle_days = 0
         """
     )
     stages = []

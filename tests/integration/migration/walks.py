@@ -89,6 +89,7 @@ def prepare(directory: Path, url: str, runbook: str) -> Path:
         [phases.gates]
         min_samples = 0
         max_lag_seconds = 600
+        min_idle_days = 0
         """
     )
     return file
