@@ -34,9 +34,7 @@ class Leftovers:
             said.append(f"The monolith's code behind these routes can be deleted: {', '.join(self.routes)}.")
         if self.tables:
             said.append(f"These of its tables can be dropped: {', '.join(self.tables)}.")
-        said += [
-            f"Its table {each.table} is still needed by {', '.join(each.needed_by)}." for each in self.kept
-        ]
+        said += [f"Its table {each.table} is needed by {', '.join(each.needed_by)}." for each in self.kept]
         return said
 
 

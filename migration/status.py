@@ -23,6 +23,7 @@ from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
 from migration.stages import PhaseRecord, Stage, forward
+from migration.strangled import Strangled, read_strangled
 from migration.walk_journal import WalkStatus, last_walk
 from migration.workers import ControlWorkers, LiveWorker
 
@@ -76,6 +77,7 @@ class Status:
     phases: Sequence[PhaseStatus]
     workers: Sequence[LiveWorker]
     degraded: Mapping[str, str]
+    strangled: Strangled
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, text and numbers."""
@@ -105,6 +107,7 @@ def read_status(
         ],
         workers=workers,
         degraded={w.status.worker: w.status.degraded for w in workers if w.status.degraded is not None},
+        strangled=read_strangled(plan, control),
     )
 
 

@@ -29,6 +29,8 @@ from migration.walking import runbook_of, status_of
 from migration.wiring import Wiring
 
 PHASE = "search"
+ACTING = frozenset({"sync", "check", "ramp", "run"})
+"""The kinds of steps that nobody finishes but themselves."""
 LATER = 12
 """How a killed run says that there is nothing left to be killed at."""
 
@@ -99,10 +101,9 @@ class Deadly:
     """Ends this process, without a word, at the first place at which no run before it has ended.
 
     Each kind of step has a place at every boundary, in whichever runbook it comes first; each single step of
-    every runbook has two, between which its act lies: journaled and not begun, done and not journaled.
+    every runbook has the worst of them: done, and not journaled. Of steps that do nothing, or whose moves may
+    be finished by others: journaled, and not begun.
     """
-
-    CRITICAL = ("checking, ready, written", "after do")
 
     def __init__(self, seen: Path, everywhere: Path) -> None:
         self._files = (seen, everywhere)
@@ -111,7 +112,7 @@ class Deadly:
         }
 
     def __call__(self, kind: str, step: str, what: str) -> None:
-        critical = what in self.CRITICAL
+        critical = what == ("after do" if kind in ACTING else "checking, ready, written")
         place = f"{step}: {what}" if critical else f"any {kind}: {what}"
         if place in self._places:
             return

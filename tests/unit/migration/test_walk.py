@@ -258,7 +258,7 @@ def test_the_outlook_asks_the_next_step_alone(runbook: Runbook) -> None:
     assert lines[1].answer == Answer(Event.REFUSED, "not today")
     assert [line.state for line in outlook(runbook, {}, None, Stage.DUAL_WRITE)] == [
         "behind",
-        "behind",
         "next",
+        "later",
         "later",
     ]
