@@ -1,6 +1,7 @@
 """The shadow's own requests: a copied answer, and asking a side once more off the user's path."""
 
 import asyncio
+from dataclasses import dataclass
 
 from facade.answer import Head
 from facade.compare import Answer
@@ -45,6 +46,16 @@ class Copy:
         if self.head is None:
             raise NoAnswer("no_answer")
         return Answer(self.head.status, self.head.pairs(), b"".join(self._pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that is there, where a copy of one is wanted."""
+
+    value: Answer
+
+    def answer(self) -> Answer:
+        return self.value
 
 
 class Asking:

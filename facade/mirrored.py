@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from facade.compare_location import Asked
 from facade.config import Upstream
 from facade.headers import SHADOW_MARKER
-from facade.mirror import Copy
+from facade.mirror import Copy, Whole
 from facade.outgoing import addressed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Mirrored:
     target: bytes
     lines: bytes
     nameless: bool
-    copy: Copy
+    copy: Copy | Whole
     primary_ms: float
 
     @classmethod

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SMALL = 16 * 1024
 """Bytes of equal bodies that are compared sooner than a thread is asked to."""
-_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class Shadow:
@@ -66,18 +66,18 @@ class Shadow:
     def offer(self, exchange: "Exchange", copy: Copy, seconds: float) -> None:
         """The monolith answered a read. Called on the hot path, behind the answer's last byte."""
         match = exchange.match
-        if match is None or match.route.phase is None or exchange.method not in _SAFE:
+        if match is None or match.route.phase is None or exchange.method not in SAFE:
             return
         phase, route = match.route.phase, match.route.name or match.route.path
         if len(self._open) >= self._most_open:
             self.accounts.drop(phase, route, "queue_full")
             return
         mirrored = Mirrored.of(exchange, phase, route, copy, seconds)
-        task = asyncio.get_running_loop().create_task(self._settle(mirrored))
+        task = asyncio.get_running_loop().create_task(self.settle(mirrored))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def _settle(self, mirrored: Mirrored) -> None:
+    async def settle(self, mirrored: Mirrored) -> None:
         """Bring one mirrored request to exactly one end in the accounts."""
         try:
             await self._compare(mirrored)

@@ -19,6 +19,7 @@ from facade.routing_key import RoutingKey
 from facade.tls import client_context, server_context
 from migration import plan_gateway
 from migration.errors import MigrationError
+from migration.evidence import Retention
 from migration.plan import Plan
 from migration.plan_secrets import secret
 
@@ -63,6 +64,12 @@ def facade_config(
         authenticated=frozenset(phase.name for phase in phases if phase.authenticate),
         override_secret=None if facade.override is None else secret(facade.override, plan.directory),
     )
+
+
+def retentions(plan: Plan) -> dict[str, Retention]:
+    """How much of each phase's shadow traffic is kept."""
+    kept = {phase.name: phase.shadow.keep for phase in plan.phases}
+    return {name: Retention(keep.days, keep.samples, keep.most_samples) for name, keep in kept.items()}
 
 
 def certificate(plan: Plan) -> Certificate | None:

@@ -20,8 +20,8 @@ from facade.lifespan import Application, application
 from facade.worker import Worker
 from migration.check_metrics import CheckMetrics
 from migration.control import Control
-from migration.evidence import ControlEvidence, Retention
-from migration.facade_plan import certificate, facade_config
+from migration.evidence import ControlEvidence
+from migration.facade_plan import certificate, facade_config, retentions
 from migration.journal import Run
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
@@ -59,17 +59,11 @@ def worker_application() -> Application:
             access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)),
             workers=int(os.environ[WORKERS_VARIABLE]),
         )
-        retention = {
-            phase.name: Retention(keep.days, keep.samples, keep.most_samples)
-            for phase in plan.phases
-            for keep in (phase.shadow.keep,)
-        }
-        evidence = ControlEvidence(control, retention)
         return Worker(
             config,
             source,
             ControlWorkers(control),
-            evidence,
+            ControlEvidence(control, retentions(plan)),
             ControlProgress(control),
             ControlTraffic(control),
         )

@@ -1,17 +1,12 @@
 """``strangler sync``: the rows of a phase."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import typer
 
 from dual_write.replication import BackfillProgress
 from migration.cli.bars import bars
 from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import FINDING, out, print_json
-from migration.cli.session import opened
+from migration.cli.session import opened, stopped_by_signal
 
 
 def register(app: typer.Typer) -> None:
@@ -19,21 +14,10 @@ def register(app: typer.Typer) -> None:
     app.command("sync")(sync)
 
 
-@contextmanager
-def _stopped_by_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a chunk ends before the command does."""
-    stopped = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def sync(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
     """Install capture on both sides and copy the rows that were there before. Resumes where it stopped."""
     copied: dict[str, int] = {}
-    with opened(plan) as wiring, bars(json) as shown, _stopped_by_signal() as stopped:
+    with opened(plan) as wiring, bars(json) as shown, stopped_by_signal() as stopped:
 
         def progress(now: BackfillProgress) -> None:
             copied[now.table] = now.rows

@@ -6,16 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
+from facade.replay import Pace
+from migration.cli.bars import bars
 from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import out, print_json
-from migration.cli.session import opened
+from migration.cli.session import opened, stopped_by_signal
 from migration.earlier import earlier_run
 from migration.errors import EvidenceError
 from migration.evidence import shadow_summary
 from migration.moments import moment_of
 from migration.plan import Phase
+from migration.replaying import Recording, Replayed, header_fields
+from migration.replaying import replay as run_replay
 from migration.report import render_shadow
 from migration.report.changes import Changes, changes
+from migration.report.page import several
 from migration.report.screen import changes_table, differences_table, shadow_table
 from migration.report.shadow import narrowed, unmatched_rules
 from migration.report.verdict import KINDS, Verdict, judge, next_steps
@@ -55,6 +60,24 @@ def shadow(
         list[str] | None,
         typer.Option(help=f"Only differences of this kind: {', '.join(KINDS)}. May be repeated."),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask both sides the reads of a HAR file or an access log, and report on these alone.",
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="With --replay: requests a second at most.")] = 50.0,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="With --replay: requests at a time at each side, at most.")
+    ] = 4,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --replay: only so many of the requests.")
+    ] = None,
+    headers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --replay: header fields for each request, one a line."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
@@ -63,10 +86,18 @@ def shadow(
     view = View(tuple(route or ()), tuple(field or ()), tuple(kind or ()))
     if unknown := set(view.kinds) - KINDS.keys():
         raise typer.BadParameter(f"There is no kind {min(unknown)!r}. There are: {', '.join(KINDS)}.")
+    if replay is not None and since is not None:
+        raise typer.BadParameter("--since is about live traffic, --replay about a file; leave one out.")
     with opened(plan) as wiring:
         section = wiring.plan.phase(phase)
         _refuse_strange_routes(section, view)
-        summary = _live(wiring, section, since, view)
+        skipped: dict[str, int] = {}
+        if replay is None:
+            summary = _live(wiring, section, since, view)
+        else:
+            recording = Recording(replay, limit, () if headers is None else header_fields(headers))
+            replayed = _replayed(wiring, phase, recording, Pace(rate, concurrency), view, quiet=json)
+            summary, skipped = replayed.summary, replayed.skipped
         changed = None
         if compare is not None:
             before = earlier_run(wiring.control, phase, compare, summary.until, view)
@@ -81,11 +112,14 @@ def shadow(
                 "verdict": verdict,
                 "summary": _plain(summary),
                 "changes": None if changed is None else asdict(changed),
+                "skipped": skipped,
                 "html": None if html is None else str(html),
             }
         )
         return
     _show(summary, section, verdict, changed)
+    for reason, number in sorted(skipped.items()):
+        out.print(f"{several(number, 'recorded request')} not asked: {reason}.")
     if html is not None:
         out.print(f"The page is in [bold]{html}[/]")
 
@@ -99,6 +133,22 @@ def _live(wiring: Wiring, section: Phase, since: str | None, view: View) -> Shad
         with control.read() as connection:
             begin = moment_of(since, control.now(connection))
     return shadow_summary(control, section.name, begin, view=view)
+
+
+def _replayed(
+    wiring: Wiring, phase: str, recording: Recording, pace: Pace, view: View, *, quiet: bool
+) -> Replayed:
+    """What a recording has shown; Ctrl-C ends it early, with what was compared until then."""
+    with bars(quiet) as shown, stopped_by_signal() as stopped:
+        return run_replay(
+            wiring.plan,
+            phase,
+            recording,
+            pace,
+            view,
+            lambda done, total: shown.show(recording.file.name, done, total),
+            stopped.is_set,
+        )
 
 
 def _refuse_strange_routes(section: Phase, view: View) -> None:

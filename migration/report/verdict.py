@@ -32,6 +32,7 @@ DROPS = {
     "broken": "the service broke off in the middle of its answer",
     "malformed": "the service's answer was not HTTP",
     "no_service": "the phase has no service to ask",
+    "monolith_failed": "the monolith did not answer the replay",
     "recheck_failed": "the answers differed, and asking both sides again failed",
     "compare_failed": "the comparison itself failed: please report it",
     "shutdown": "the facade was stopping",

@@ -2,8 +2,10 @@
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,76 @@ def test_nothing_compared_yet_is_no_error(run: Running) -> None:
     assert "Nothing has been compared yet." in out
     assert "strangler flags set search.shadow 100" in out
     assert "1970" not in Path("page.html").read_text(encoding="utf-8")
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers with its target, and a price that depends on the side."""
+
+    protocol_version = "HTTP/1.1"
+    price = 1.5
+
+    def do_GET(self) -> None:
+        body = json.dumps({"target": self.path, "price": self.price, "who": self.headers["Authorization"]})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class Rounding(Answering):
+    price = 2
+
+
+@pytest.fixture
+def sides(run: Running, tmp_path: Path) -> Iterator[None]:
+    """Two servers, of which one rounds, in the plan."""
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Answering, Rounding)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    monolith, service = (f'"http://127.0.0.1:{server.server_port}"' for server in servers)
+    plan = PLAN.replace('"http://127.0.0.1:9"', monolith, 1).replace('"http://127.0.0.1:9"', service, 1)
+    (tmp_path / "strangler.toml").write_text(plan)
+    yield
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.usefixtures("sides")
+def test_a_replay_reports_as_live_traffic_does_and_leaves_no_evidence(run: Running, tmp_path: Path) -> None:
+    line = '10.0.0.1 - - [28/Nov/2026:13:00:00 +0000] "{} HTTP/1.1" 200 9 "-" "-"\n'
+    reads = [f"GET /items/{number}?token=canary-{number}" for number in range(30)]
+    (tmp_path / "access.log").write_text("".join(map(line.format, [*reads, "POST /items", "GET /elsewhere"])))
+    (tmp_path / "fields").write_text("Authorization: Bearer canary-token-of-the-replay")
+    options = ("--replay", "access.log", "--headers", "fields", "--rate", "1000", "--html", "page.html")
+    document = told(run, *options)
+    total = document["summary"]["total"]
+    assert (total["eligible"], total["mismatched"]) == (30, 30)
+    assert [(field["path"], field["kind"]) for field in total["fields"]] == [("$.price", "value")]
+    assert document["skipped"] == {"not safe": 1, "of no route": 1}
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Replayed from access.log" in page
+    assert "canary" not in page + json.dumps(document)
+    assert told(run)["summary"]["total"]["eligible"] == 0, "no gate sees it"
+    code, out, _ = run("--replay", "access.log", "--limit", "5")
+    assert code == 0
+    assert "5 comparisons" in out
+    assert "A replay opens no gate" in out
+
+
+def test_a_recording_that_cannot_be_replayed_is_refused_before_anything_is_asked(
+    run: Running, tmp_path: Path
+) -> None:
+    recorded = tmp_path / "access.log"
+    for content, problem in (("", "holds no request"), ("GET /items\n", "access.log:1: this is no line")):
+        recorded.write_text(content)
+        code, _, err = run("--replay", "access.log")
+        assert (code, problem in err) == (2, True), err
+    code, _, err = run("--replay", "gone.log")
+    assert (code, "gone.log" in err) == (2, True), err
+    code, _, err = run("--replay", "access.log", "--since", "1h")
+    assert (code, "leave one out" in err) == (2, True), err
