@@ -6,14 +6,18 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from migration.cli import main
+from facade.traffic import TrafficCount
+from flags.side import Side
+from migration.cli import main, watching
 from migration.control import Control
 from migration.lease import Lease, new_holder
 from migration.plan import Plan
 from migration.stages import Stage
+from migration.traffic import ControlTraffic
 from migration.walk_journal import lease_name
 from migration.wiring import Wiring
 from tests.integration.migration.walks import PHASE, answering, hurried, prepare
@@ -284,3 +288,41 @@ def test_the_page_has_todays_values(room: Room) -> None:
 
 def test_confirm_is_for_a_run(room: Room) -> None:
     assert room.run("runbook", PHASE, "--confirm", "look")[0] == 2
+
+
+def test_status_shows_the_walk_and_how_far_the_monolith_is_strangled(room: Room) -> None:
+    room.walk()
+    wiring = Wiring.load(room.plan)
+    ControlTraffic(wiring.control).count(
+        [
+            TrafficCount(PHASE, "GET /items", Side.SERVICE, 3),
+            TrafficCount("", "", Side.MONOLITH, 1),
+        ]
+    )
+    wiring.close()
+    _, shown, _ = room.run("status")
+    assert "Strangled: 75% of 4 requests in the last 5 minutes; 0 of 1 phases complete" in shown
+    assert "last hour" in shown
+    assert f"{PHASE}: runbook at step look, waiting; nobody is at it" in shown
+    strangled = json.loads(room.run("status", "--json")[1])["strangled"]
+    assert (strangled["share"], strangled["phases"], strangled["completed"]) == (0.75, 1, [])
+    assert (len(strangled["minutes"]), len(strangled["hours"])) == (60, 168)
+
+
+def test_watching_shows_what_was_last_known_while_the_control_database_is_gone(room, monkeypatch) -> None:
+    room.run("status")
+    file = room.directory / ".strangler" / "control.db"
+    turns: list[float] = []
+
+    def turn(seconds: float) -> None:
+        turns.append(seconds)
+        if len(turns) == 1:
+            file.rename(file.with_suffix(".gone"))
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=turn))
+    _, shown, _ = room.run("status", "--watch")
+    assert len(turns) == 2
+    assert "the control database does not answer" in shown
+    assert "Migration at revision 0" in shown
