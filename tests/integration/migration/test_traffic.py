@@ -123,12 +123,12 @@ def test_the_idle_gate_alone_can_be_waived_and_the_audit_log_keeps_why(live: Wor
 
 
 def test_no_other_gate_is_waived_with_it(tmp_path: Path) -> None:
-    world = World(tmp_path, idle_days=7)
+    world = World(tmp_path, idle_days=7, gates="soak = { live = 3600 }")
     try:
         world.reach(Stage.LIVE)
         with pytest.raises(GateClosed) as closed:
             world.controller.complete(PHASE, idle_waived="impatience")
-        assert "idle" not in [verdict.name for verdict in closed.value.verdicts]
+        assert [verdict.name for verdict in closed.value.verdicts] == ["soak"]
     finally:
         world.close()
 
