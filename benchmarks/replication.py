@@ -86,6 +86,7 @@ def lag(pair: Pair, rate: float, seconds: int) -> list[float]:
     """For each row that the load inserts within ``seconds``, the ms its commit came behind the source's."""
     with pair.replication(), pair.relay():
         pair.load(int(rate), rate)  # for a second: connections open, plans are made
+        _wait(pair.caught_up)
         with connect(pair.source) as connection:
             [first] = connection.execute("SELECT max(id) FROM orders").fetchone() or (0,)
         pair.load(int(rate * seconds), rate)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dual_write.mapping import TableFlow
 from dual_write.rows import Copier, Reader, Session, TypeName, Writer
@@ -25,8 +26,7 @@ class Position:
     floor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One entry of a change log: this key of this table is no longer what it was.
 
     ``key`` is the source's key text (see ``keys``), or None when the whole table was truncated.
@@ -163,8 +163,12 @@ class Adapter(ABC):
         """The keys of a table's newest ``limit`` entries, newest first, each once."""
 
     @abstractmethod
-    def purge(self, session: Session, stream: str, position: Position) -> int:
-        """Delete the entries that ``position`` has passed, but for the newest ``KEPT``; their number."""
+    def purge(
+        self, session: Session, stream: str, position: Position, limit: int, since: int = 0
+    ) -> tuple[int, int]:
+        """Delete the oldest entries that ``position`` has passed, ``limit`` at most, but none of the newest
+        ``KEPT``; their number, and ``since`` for the next time: where no entry to delete can be before.
+        """
 
     @abstractmethod
     def logged(

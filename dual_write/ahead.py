@@ -9,14 +9,16 @@ from dual_write.channel import Channel
 from dual_write.errors import FencedError
 
 SMALLEST, LARGEST = 250, 8000
-_BRISK_SECONDS, _LONG_SECONDS = 0.2, 0.5
+_BRISK_SECONDS, _LONG_SECONDS = 0.05, 0.15
+_LONGEST_AHEAD_SECONDS = 0.5
 _FIRST_YIELD_SECONDS, _LONGEST_YIELD_SECONDS = 0.25, 2.0
 
 
 def paced(limit: int, entries: int, seconds: float) -> int:
     """How many entries the next batch may have: more while full ones are written briskly, fewer when not.
 
-    A batch's length is what its rows take in memory, and how long a switch waits for the inbox.
+    A batch's length is what its rows take in memory, how long its first change waits for its last to become
+    visible, and how long a switch waits for the inbox.
     """
     if seconds > _LONG_SECONDS:
         return max(SMALLEST, limit // 2)
@@ -33,6 +35,7 @@ class ReadAhead:
         self._limit = SMALLEST * 4
         self._yield = _FIRST_YIELD_SECONDS
         self._waits_until = 0.0
+        self._ahead_until = 0.0
         self._reader: ThreadPoolExecutor | None = None
         self._next: Future[Batch | None] | None = None
 
@@ -50,6 +53,8 @@ class ReadAhead:
                 step = self._write(ahead, limit)
                 if not step.raced:
                     return step
+        # Only here parked keys are tried again, and tables looked at that did not fit.
+        self._ahead_until = time.monotonic() + _LONGEST_AHEAD_SECONDS
         batch = self._channel.read(limit)
         step = Step(0) if batch is None else self._write(batch, limit)
         if step.raced and not step.outdated:
@@ -67,10 +72,10 @@ class ReadAhead:
             self._reader = None
 
     def _write(self, batch: Batch, limit: int) -> Step:
-        if batch.full:
+        began = time.monotonic()
+        if batch.full and began < self._ahead_until:
             self._reader = self._reader or ThreadPoolExecutor(1, thread_name_prefix="read ahead")
             self._next = self._reader.submit(self._channel.read, limit, behind=batch.after)
-        began = time.monotonic()
         try:
             step = self._channel.write(batch)
         except BaseException:

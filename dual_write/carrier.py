@@ -1,7 +1,8 @@
 """Carriers: one table's flow made ready to run between two given databases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dual_write.adapter import Adapter
 from dual_write.computing import written
@@ -18,8 +19,8 @@ class Carrier:
     flow: TableFlow
     reader: Reader
     writer: Writer
-    converters: Sequence[Converter]
-    key_converters: Sequence[Converter]
+    convert: Callable[[Row], Row]
+    convert_key: Callable[[Row], Row]
 
     def row(self, raw: Row) -> Row:
         """Raises ValueError for a row that is not the only one, or a value that cannot be carried exactly."""
@@ -27,11 +28,11 @@ class Carrier:
             raise ValueError(
                 f"more than one of {', '.join(self.flow.lanes)} holds this key; delete all but one"
             )
-        return _converted(self.converters, raw)
+        return self.convert(raw)
 
     def key(self, key: str) -> Row:
         """The target's key values for a source's key text. Raises ValueError as ``row``."""
-        return _converted(self.key_converters, self.reader.values(key))
+        return self.convert_key(self.reader.values(key))
 
 
 def carrier(
@@ -55,22 +56,31 @@ def carrier(
         flow,
         reader,
         writer,
-        [
+        _together(
             written(column.python, target.engine)
             if column.python
             else converter(between[0], own, between[1], to, f"{flow.target}.{column.target}")
             for own, to, column in zip(reader.types, writer.types, flow.columns, strict=True)
-        ],
-        [
+        ),
+        _together(
             converter(between[0], own, between[1], to, f"{flow.target}.{column}")
             for own, to, column in zip(reader.key_types, writer.key_types, flow.target_key, strict=True)
-        ],
+        ),
     )
 
 
-def _converted(converters: Sequence[Converter], row: Row) -> Row:
+def _together(each: Iterable[Converter]) -> Callable[[Row], Row]:
+    converters = tuple(each)
     if all(convert is as_it_is for convert in converters):
-        return row
+        return _unchanged
+    return partial(_converted, converters)
+
+
+def _unchanged(row: Row) -> Row:
+    return row
+
+
+def _converted(converters: Sequence[Converter], row: Row) -> Row:
     return tuple(
         None if value is None else convert(value) for convert, value in zip(converters, row, strict=True)
     )

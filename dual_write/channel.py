@@ -257,15 +257,16 @@ class Channel:
     def hydrate(self, session: Session, view: View, works: Sequence[Work]) -> dict[tuple[str, str], Row]:
         """The rows as they are now, by lane and key."""
         keys: dict[str, list[str]] = {}
-        for work in works:
-            if work.key != WHOLE_TABLE:
-                keys.setdefault(view.carriers[work.table].flow.name, []).append(work.key)
-        return {
-            (lane, key): row
-            for name, wanted in keys.items()
-            for key, row in view.carriers[name].reader.rows(session, list(dict.fromkeys(wanted))).items()
-            for lane in view.carriers[name].flow.lanes
-        }
+        names = {lane: carrier.flow.name for lane, carrier in view.carriers.items()}
+        for lane, key, _, _ in works:
+            if key != WHOLE_TABLE:
+                keys.setdefault(names[lane], []).append(key)
+        found: dict[tuple[str, str], Row] = {}
+        for name, wanted in keys.items():
+            rows = view.carriers[name].reader.rows(session, list(dict.fromkeys(wanted)))
+            for lane in view.carriers[name].flow.lanes:
+                found |= {(lane, key): row for key, row in rows.items()}
+        return found
 
     def park(
         self, session: Session, works: Sequence[Work], failures: Sequence[Failure], parked: Sequence[Parked]

@@ -221,10 +221,8 @@ class PostgreSQL(PostgreSQLLog):
     def replicating(
         self, session: Session, origin: str, tables: Sequence[str], suppress: bool
     ) -> Iterator[None]:
-        session.execute("SELECT set_config('strangler.origin', ?, true)", origin)
-        with postgresql_capture.asleep(session, tables) if suppress else _awake():
+        with postgresql_capture.marked(session, origin, asleep=tables if suppress else ()):
             yield
-        session.execute("SELECT set_config('strangler.origin', '', true)")
 
     def references(self, session: Session, tables: Sequence[str]) -> dict[str, set[str]]:
         oids = {
@@ -284,11 +282,6 @@ class PostgreSQL(PostgreSQLLog):
 
     def restore(self, session: Session, stream: str) -> None:
         postgresql_numbers.restore(session, stream)
-
-
-@contextmanager
-def _awake() -> Iterator[None]:
-    yield
 
 
 def _first_line(error: Exception) -> str:

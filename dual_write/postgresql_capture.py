@@ -13,10 +13,19 @@ from dual_write import postgresql_outbox
 from dual_write.adapter import Captured, Ownership
 from dual_write.errors import LockedError, SchemaError
 from dual_write.names import quote, table_name
-from dual_write.postgresql_rows import key_expression, literal, may_replicate, writable_columns
+from dual_write.postgresql_rows import key_expression, literal, writable_columns
 from dual_write.rows import Session
 
 _UNMARKED = "coalesce(current_setting('strangler.origin', true), '') = ''"
+# Each is asked with every batch: one statement's way to the server and back.
+_MARK = (
+    "SELECT CASE WHEN has_parameter_privilege('session_replication_role', 'SET') "
+    "THEN set_config('session_replication_role', 'replica', true) END "
+    "FROM set_config('strangler.origin', ?, true)"
+)
+_MARK_ALONE = "SELECT set_config('strangler.origin', ?, true)"
+_UNMARK_ALONE = "SELECT set_config('strangler.origin', '', true)"
+_UNMARK = f"{_UNMARK_ALONE}, set_config('session_replication_role', 'origin', true)"
 _POLL_SECONDS = 0.005
 _GUARD = "guard"
 
@@ -109,15 +118,14 @@ def wait_for_writers(
 
 
 @contextmanager
-def asleep(session: Session, tables: Sequence[str]) -> Iterator[None]:
-    """Foreign triggers and foreign key actions of ``tables`` do not fire for what is written inside."""
-    if may_replicate(session):
-        session.execute("SET LOCAL session_replication_role = replica")
-        yield
-        session.execute("SET LOCAL session_replication_role = origin")
-        return
+def marked(session: Session, origin: str, asleep: Sequence[str]) -> Iterator[None]:
+    """Capture passes over what is written inside, and foreign triggers and foreign key actions of the tables
+    ``asleep`` do not fire for it.
+    """
+    [(role,)] = session.execute(_MARK if asleep else _MARK_ALONE, origin)
+    replicating = bool(asleep) and role is not None
     # Without that right: the owner may put each trigger to sleep; foreign keys stay checked.
-    foreign = _foreign_triggers(session, tables)
+    foreign = [] if replicating else _foreign_triggers(session, asleep)
     for table, trigger in foreign:
         session.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
     yield
@@ -126,6 +134,7 @@ def asleep(session: Session, tables: Sequence[str]) -> Iterator[None]:
         session.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for table, trigger in foreign:
         session.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+    session.execute(_UNMARK if replicating else _UNMARK_ALONE)
 
 
 def _foreign_triggers(session: Session, tables: Sequence[str]) -> list[tuple[str, str]]:

@@ -79,17 +79,25 @@ class PostgreSQLLog(Adapter):
         )
         return frozenset(number for (number,) in rows)
 
-    def purge(self, session: Session, stream: str, position: Position) -> int:
+    def purge(
+        self, session: Session, stream: str, position: Position, limit: int, since: int = 0
+    ) -> tuple[int, int]:
         session.execute(_BY_INDEX)
-        [(count,)] = session.execute(
-            "WITH gone AS (DELETE FROM strangler.change WHERE stream = ? "
-            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) "
+        [(count, newest)] = session.execute(
+            # ``since``: until the next vacuum the index still has what was deleted before.
+            "WITH gone AS (DELETE FROM strangler.change WHERE ctid = ANY(ARRAY("
+            "SELECT ctid FROM strangler.change WHERE stream = ? "
+            "AND ((xid, id) <= (?::text::xid8, ?) OR id <= ?) AND xid >= ?::text::xid8 "
             "AND (xid, id) <= (SELECT xid, id FROM strangler.change WHERE stream = ? "
-            f"ORDER BY xid DESC, id DESC OFFSET {KEPT} LIMIT 1) RETURNING 1) SELECT count(*) FROM gone",
+            f"ORDER BY xid DESC, id DESC OFFSET {KEPT} LIMIT 1) ORDER BY xid, id LIMIT ?)) RETURNING xid) "
+            "SELECT count(*), coalesce(max(xid::text::bigint), 0) FROM gone",
             *_bound(stream, position),
+            str(since),
             stream,
+            limit,
         )
-        return int(count)
+        # Behind the position a drain may have left older transactions open, which go on writing.
+        return int(count), max(since, min(int(newest), position.xid))
 
     def logged(
         self, session: Session, stream: str, position: Position, table: str, keys: Sequence[str] | None

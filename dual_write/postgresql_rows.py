@@ -26,6 +26,7 @@ WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a
 ORDER BY a.attnum
 """
 
+_PARTS = json.JSONDecoder(parse_float=str, parse_int=str)
 _FORMS = {"int2": "integer", "int4": "integer", "int8": "integer", "varchar": "text"}
 """Types whose values have the same text as a key."""
 
@@ -162,7 +163,7 @@ class PostgreSQLReader(Reader):
         )
 
     def values(self, key: str) -> Row:
-        return tuple(_raw(value) for value in json.loads(key, parse_float=str, parse_int=str))
+        return tuple(map(_raw, _PARTS.decode(key)))
 
     def delivered(self, session: Session, keys: Sequence[str]) -> list[Row]:
         return native(session).native(self._decoded, list(keys))

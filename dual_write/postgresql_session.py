@@ -44,11 +44,12 @@ def array(column: Sequence[Any]) -> str | list[Any]:
     """An array's literal, quoted in one go; the driver, which quotes value by value, gets a column that does
     not allow for it: other values than text, or text with the characters that stand in for what is between.
     """
+    nulls = column.count(None)
     try:
-        text = _BETWEEN.join(_NULL if value is None else value for value in column)
+        text = _BETWEEN.join([_NULL if value is None else value for value in column] if nulls else column)
     except TypeError:
         return list(column)
-    if text.count(_BETWEEN) != len(column) - 1 or text.count(_NULL) != column.count(None):
+    if text.count(_BETWEEN) != len(column) - 1 or text.count(_NULL) != nulls:
         return list(column)
     quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace(_BETWEEN, '","')
     return f'{{"{quoted}"}}'.replace(f'"{_NULL}"', "NULL")

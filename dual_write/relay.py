@@ -17,9 +17,11 @@ from flags.side import Side
 _log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.03
+_PURGED = 2000
 _PURGE_SECONDS, _LONGEST_PURGE_SECONDS = 1.0, 10.0
-_PURGE_SHARE = 20
-"""Changes wait while the log is purged: little at a time, and for a twentieth of the time at most."""
+_PURGE_SHARE = 10
+"""Changes wait while the log is purged, and a purge's own transaction holds back the log's reading: it takes
+few entries at a time, and a tenth of the time at most."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -83,10 +85,10 @@ class Relay:
 
     def _purge(self) -> None:
         began = time.monotonic()
-        self._replication.purge()
+        more = self._replication.purge(_PURGED) >= _PURGED
         took = time.monotonic() - began
-        pause = min(max(_PURGE_SECONDS, took * _PURGE_SHARE), _LONGEST_PURGE_SECONDS)
-        self._purge_at = time.monotonic() + pause
+        pause = max(0.0 if more else _PURGE_SECONDS, took * _PURGE_SHARE)
+        self._purge_at = time.monotonic() + min(pause, _LONGEST_PURGE_SECONDS)
 
     def _failed(self, error: DataError) -> None:
         if self.trouble is None or str(error) != str(self.trouble):

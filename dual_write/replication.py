@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from sys import maxsize
 
 from dual_write import inbox as inboxes
 from dual_write import numbering
@@ -45,6 +46,7 @@ class Replication(Installation):
         """As `Installation`."""
         super().__init__(phase, monolith_url, service_url, mappings, outbox=outbox, faults=faults)
         self._ahead = {channel.stream.name: ReadAhead(channel) for channel in self._channels}
+        self._purged: dict[str, int] = {}
 
     def dispose(self) -> None:
         """Close connections."""
@@ -167,21 +169,22 @@ class Replication(Installation):
         """The keys that ``to`` would not take, with the reason."""
         return [entry for channel in self._towards(to) for entry in channel.parked()]
 
-    def purge(self) -> int:
-        """Drop log entries that every direction has applied; the number dropped."""
+    def purge(self, limit: int = maxsize) -> int:
+        """Drop log entries that every direction has applied, ``limit`` in each; the number dropped."""
         dropped = 0
         for channel in self._channels:
             name = channel.stream.name
             with channel.target.reading() as session:
                 position = inboxes.read(channel.target, session, name).position
             with channel.source.writing() as session:
-                gone = channel.source.purge(session, name, position)
+                gone, since = channel.source.purge(session, name, position, limit, self._purged.get(name, 0))
                 if gone:
                     session.execute(
                         f"UPDATE {channel.source.name('stream')} SET purged = purged + ? WHERE stream = ?",
                         gone,
                         name,
                     )
+            self._purged[name] = since
             dropped += gone
         return dropped
 

@@ -162,16 +162,19 @@ class SQLite(Adapter):
         rows = session.execute(f"SELECT key {entries} ORDER BY id DESC LIMIT ?", stream, table, limit)
         return list(dict.fromkeys(keys.encode(keys.decode(key)) for (key,) in rows))
 
-    def purge(self, session: Session, stream: str, position: Position) -> int:
-        return len(
-            session.execute(
-                "DELETE FROM strangler_change WHERE stream = ? AND id <= ? AND id <= (SELECT id "
-                f"FROM strangler_change WHERE stream = ? ORDER BY id DESC LIMIT 1 OFFSET {KEPT}) RETURNING 1",
-                stream,
-                max(position.id, position.floor),
-                stream,
-            )
+    def purge(
+        self, session: Session, stream: str, position: Position, limit: int, since: int = 0
+    ) -> tuple[int, int]:
+        gone = session.execute(
+            "DELETE FROM strangler_change WHERE id IN (SELECT id FROM strangler_change WHERE stream = ? "
+            "AND id <= ? AND id <= (SELECT id FROM strangler_change WHERE stream = ? "
+            f"ORDER BY id DESC LIMIT 1 OFFSET {KEPT}) ORDER BY id LIMIT ?) RETURNING 1",
+            stream,
+            max(position.id, position.floor),
+            stream,
+            limit,
         )
+        return len(gone), since
 
     def logged(
         self, session: Session, stream: str, position: Position, table: str, keys_: Sequence[str] | None

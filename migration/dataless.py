@@ -88,7 +88,7 @@ class Dataless(Replication):
     def keep(self, side: Side) -> list[Parked]:  # noqa: ARG002 - the surface's
         return []
 
-    def purge(self) -> int:
+    def purge(self, limit: int = 0) -> int:  # noqa: ARG002 - the surface's
         return 0
 
     def dispose(self) -> None:

@@ -179,6 +179,62 @@ def test_a_log_keeps_its_newest_entries_for_the_last_look_of_a_switch(pair: Pair
     assert (accounts.captured, accounts.applied) == (3 * KEPT, 3 * KEPT)
 
 
+def test_a_log_is_purged_little_by_little_from_its_old_end(pair: Pair) -> None:
+    pair.define(T)
+    replication = pair.started(MAPPING)
+    values = ", ".join(f"({number}, 'a')" for number in range(KEPT + 50))
+    pair.monolith.run(f"INSERT INTO t VALUES {values}")
+    settle(replication)
+    log = "strangler.change" if pair.monolith.is_postgresql else "strangler_change"
+    left = []
+    for _ in range(3):
+        assert replication.purge(limit=20) in {20, 10}
+        left += pair.monolith.query(f"SELECT count(*), max(id) - min(id) FROM {log}")
+    assert left == [(KEPT + more, KEPT + more - 1) for more in (30, 10, 0)]
+    assert replication.purge(limit=20) == 0
+    accounts = replication.accounts(Side.SERVICE)
+    assert accounts.captured == accounts.applied == KEPT + 50
+
+
+def test_i10_what_commits_late_behind_a_drain_is_purged_too(postgresql_pair: Pair) -> None:
+    """Its transaction is older than those that were purged before it."""
+    postgresql_pair.define(T, "CREATE TABLE other (id INTEGER)")
+    replication = postgresql_pair.started(MAPPING)
+    with postgresql_pair.monolith.transaction() as old:
+        old("INSERT INTO other VALUES (1)")
+        postgresql_pair.monolith.run(f"INSERT INTO t SELECT n, 'a' FROM generate_series(1, {KEPT + 5}) AS n")
+        replication.guard(Side.MONOLITH, Side.SERVICE, 2, 5.0)
+        replication.drain(Side.SERVICE, time.monotonic() + 5)
+        replication.unguard(Side.MONOLITH, 5.0)
+        assert replication.purge() == 5
+        old("INSERT INTO t VALUES (0, 'late')")
+    settle(replication)
+    assert replication.purge() == 1
+    postgresql_pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert accounts.captured == accounts.applied == KEPT + 6
+
+
+def test_a_parked_key_is_tried_again_while_others_never_stop(like_pair: Pair) -> None:
+    """Full batches are read ahead one after the other; only what is read anew looks for what is parked."""
+    like_pair.define(T)
+    like_pair.service.run("CREATE UNIQUE INDEX u ON t (n)")
+    replication = like_pair.started(MAPPING)
+    like_pair.monolith.run("INSERT INTO t VALUES (1, 'a'), (2, 'a')")
+    settle(replication)
+    assert len(replication.parked(Side.SERVICE)) == 1
+    like_pair.service.run("DROP INDEX u")
+    deadline, number = time.monotonic() + 20, 3
+    while replication.parked(Side.SERVICE):
+        assert time.monotonic() < deadline
+        values = ", ".join(f"({each}, 'b')" for each in range(number, number + 4))
+        like_pair.monolith.run(f"INSERT INTO t VALUES {values}")
+        assert replication.step(Side.SERVICE, limit=2) == 2
+        number += 4
+    settle(replication)
+    like_pair.assert_equal("t")
+
+
 def test_drain_asks_for_the_guard(like_pair: Pair) -> None:
     like_pair.define(T)
     replication = like_pair.started(MAPPING)

@@ -169,7 +169,7 @@ class FileReplication(Replication):
         with self._call(f"number {'apart' if apart else 'as before'}") as state:
             state["apart"] = apart
 
-    def purge(self) -> int:
+    def purge(self, limit: int = 0) -> int:
         return 0
 
     def dispose(self) -> None:

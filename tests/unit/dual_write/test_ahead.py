@@ -6,10 +6,10 @@ from dual_write.ahead import LARGEST, SMALLEST, paced
 @pytest.mark.parametrize(
     ("limit", "entries", "seconds", "following"),
     [
-        (1000, 1000, 0.1, 2000),
-        (1000, 999, 0.1, 1000),
-        (1000, 1000, 0.3, 1000),
-        (1000, 1000, 0.6, 500),
+        (1000, 1000, 0.04, 2000),
+        (1000, 999, 0.04, 1000),
+        (1000, 1000, 0.1, 1000),
+        (1000, 1000, 0.2, 500),
         (LARGEST, LARGEST, 0.0, LARGEST),
         (SMALLEST, SMALLEST, 9.0, SMALLEST),
     ],

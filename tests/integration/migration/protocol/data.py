@@ -204,7 +204,7 @@ class ModelReplication(Replication):
     def parked(self, to: Side) -> list[Parked]:
         return []
 
-    def purge(self) -> int:
+    def purge(self, limit: int = 0) -> int:
         return 0
 
     def dispose(self) -> None:
