@@ -10,7 +10,7 @@ import jwt
 
 from benchmarks import ours
 from benchmarks.load import requests_per_second
-from benchmarks.open_loop import latencies
+from benchmarks.open_loop import Latencies, latencies
 from benchmarks.pinning import pinned
 from benchmarks.servers import free_port, running
 
@@ -40,11 +40,17 @@ class Course:
 
     @contextmanager
     def facade(
-        self, backend: int, *cores: int, workers: int = 1, shadow: bool = False
+        self,
+        backend: int,
+        *cores: int,
+        workers: int = 1,
+        shadow: bool = False,
+        service: int | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Our facade's port and process id. Its access log is written to a file."""
         port = free_port()
-        command, environment = ours.command(port, workers=workers), ours.environment(backend, shadow=shadow)
+        command = ours.command(port, workers=workers)
+        environment = ours.environment(backend, shadow=shadow, service=service)
         log = self.directory / f"access-{port}.log"
         with pinned(*(cores or (self.proxy,))), running(command, port, environment, log) as process:
             yield port, process
@@ -64,8 +70,12 @@ class Course:
 
     def p99(self, port: int, rate: float) -> float:
         """Milliseconds, at ``rate`` requests a second."""
+        return self.latencies(port, rate).p99
+
+    def latencies(self, port: int, rate: float) -> Latencies:
+        """At ``rate`` requests a second."""
         with pinned(self.load):
-            return latencies(_url(port), _fields(), rate, self.seconds).p99
+            return latencies(_url(port), _fields(), rate, self.seconds)
 
 
 def _url(port: int) -> str:

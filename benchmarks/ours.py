@@ -18,19 +18,20 @@ from flags.side import Side
 from flags.snapshot import FlagSnapshot
 
 _SHADOW = "STRANGLER_BENCHMARK_SHADOW"
+_SERVICE = "STRANGLER_BENCHMARK_SERVICE"
 
 
 class _Constant:
     """A control plane that never changes and listens to nobody."""
 
-    def __init__(self, *, shadow: bool) -> None:
+    def __init__(self, *, shadow: bool, split: bool) -> None:
         routes = [
             Route("*", f"/api/domain{domain}/{kind}{tail}", f"phase{domain}")
             for domain in range(10)
             for kind in ("items", "orders", "notes")
             for tail in ("", "/{id}")
         ]
-        reads = Side.MONOLITH if shadow else None
+        reads = None if split else Side.MONOLITH
         phases = {
             name: PhaseTraffic(name, "ramp", 1, Side.MONOLITH, reads, shadow=shadow, fallback=True)
             for name in _PHASES
@@ -60,14 +61,16 @@ def build() -> Application:
 
     def worker() -> Worker:
         backend = Backend.of(Upstream("127.0.0.1", int(os.environ[BACKEND])))
+        port = int(os.environ.get(_SERVICE, os.environ[BACKEND]))
         config = FacadeConfig(
             backend,
-            dict.fromkeys(_PHASES, backend),
+            dict.fromkeys(_PHASES, Backend.of(Upstream("127.0.0.1", port))),
             dict.fromkeys(_PHASES, RoutingKey.parse("jwt:sub")),
             metrics=tempfile.mkdtemp(prefix="strangler-benchmark-"),
             access_log=True,
         )
-        constant = _Constant(shadow=_SHADOW in os.environ)
+        shadow = _SHADOW in os.environ
+        constant = _Constant(shadow=shadow, split=not shadow and _SERVICE not in os.environ)
         return Worker(config, constant, constant, constant)
 
     return application(worker)
@@ -77,10 +80,11 @@ def command(port: int, *, workers: int = 1) -> list[str]:
     return [sys.executable, "-m", "benchmarks.ours", str(port), str(workers)]
 
 
-def environment(backend: int, *, shadow: bool = False) -> Mapping[str, str]:
-    """Without ``shadow`` a sticky flag splits the reads; with it the monolith answers all of them, and each
-    is asked of the service too and compared."""
-    return {**os.environ, BACKEND: str(backend)} | ({_SHADOW: "1"} if shadow else {})
+def environment(backend: int, *, shadow: bool = False, service: int | None = None) -> Mapping[str, str]:
+    """With neither a sticky flag splits the reads of one backend; else the monolith answers all of them. With
+    ``shadow`` each is asked of the service too, at the backend or where ``service`` says, and compared."""
+    given = {BACKEND: str(backend)} | ({_SHADOW: "1"} if shadow else {})
+    return {**os.environ, **given} | ({} if service is None else {_SERVICE: str(service)})
 
 
 if __name__ == "__main__":

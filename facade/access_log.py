@@ -1,5 +1,7 @@
-"""The access log: one JSON object a line. Never a query, a header's value or a body (invariant I9)."""
+"""The access log: one JSON object a line. Never a query, a header's value or a body, nor what looks like a
+secret in a path (invariant I9)."""
 
+import re
 import sys
 from functools import lru_cache
 from time import time
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 
 from facade.paths import raw_path
+from facade.redact import redact_target
 from facade.trace import trace_begun
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ _LINE = (
     b'"first_byte_ms":%.3f,"ms":%.3f}\n'
 )
 """Request and trace ids and methods were judged when they came: nothing in them needs an escape."""
+_TELLING = re.compile(rb"[^/]{12,}|[@=:%]")
+"""What a path has in it when it has a secret that `facade.redact` recognises."""
 
 
 class AccessLog:
@@ -43,7 +48,7 @@ class AccessLog:
                 exchange.request_id,
                 exchange.fields.trace or trace_begun(exchange.parent),
                 exchange.method,
-                orjson.dumps(raw_path(exchange.target).decode("latin-1")),
+                _path(raw_path(exchange.target)),
                 exchange.status,
                 _labels(phase, route, exchange.side, exchange.reason),
                 exchange.first_byte * 1000,
@@ -60,6 +65,12 @@ class AccessLog:
         if lines:
             self._stream.write(b"".join(lines).decode())
             self._stream.flush()
+
+
+def _path(path: bytes) -> bytes:
+    """As JSON. Few paths have a segment that could be a secret: only those are looked at closely."""
+    text = path.decode("latin-1")
+    return orjson.dumps(redact_target(text) if _TELLING.search(path) else text)
 
 
 @lru_cache(maxsize=1024)

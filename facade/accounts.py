@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from facade.calibrate import Pair
 from facade.compare import Outcome
 from facade.compare_paths import field_of
 from facade.evidence import LATENCY_BUCKETS_MS, Comparison, ShadowCounts
@@ -30,21 +31,36 @@ class Accounts:
         counts.drops[reason] = counts.drops.get(reason, 0) + 1
 
     def compared(
-        self, phase: str, route: str, outcome: Outcome, *, stale: bool, primary_ms: float, shadow_ms: float
+        self,
+        phase: str,
+        route: str,
+        outcome: Outcome,
+        *,
+        stale: bool,
+        primary_ms: float,
+        shadow_ms: float,
+        lag: float | None = None,
     ) -> None:
-        """The request was compared. ``stale``: it differed at first, and not any more."""
+        """The request was compared. ``stale``: it differed at first, when replication was ``lag`` seconds
+        behind, and not any more."""
         counts = self._of(phase, route)
         counts.eligible += 1
         if outcome.differences:
             counts.mismatched += 1
         elif stale:
             counts.stale += 1
+            if lag is not None:
+                _add(counts.stale_ms, {_bucket(lag * 1000): 1})
         else:
             counts.matched += 1
         _add(counts.fields, outcome.fields)
         _add(counts.rules, outcome.rules)
         _add(counts.primary_ms, {_bucket(primary_ms): 1})
         _add(counts.shadow_ms, {_bucket(shadow_ms): 1})
+
+    def calibrated(self, phase: str, route: str, pair: Pair) -> None:
+        """The monolith was asked twice. The request is counted as compared besides."""
+        self._of(phase, route).noise.add(pair.monolith, pair.service)
 
     def sample(self, comparison: Comparison) -> None:
         """Keep a differing request, if it shows what none does that is kept already."""
@@ -76,6 +92,8 @@ class Accounts:
             _add(mine.rules, each.rules)
             _add(mine.primary_ms, each.primary_ms)
             _add(mine.shadow_ms, each.shadow_ms)
+            _add(mine.stale_ms, each.stale_ms)
+            mine.noise.merge(each.noise)
         self._samples = [*samples, *self._samples][:SAMPLES]
 
     def _of(self, phase: str, route: str) -> ShadowCounts:

@@ -42,7 +42,8 @@ def choose(exchange: "Exchange", body: bytes | None, *, unread: bool) -> Decisio
                 sticky, exchange.lines = sticky_key(fields)
             if own is not None and match.write and traffic.name in own.phases:
                 exchange.pin = key or sticky
-    decision = decide(snapshot, match, key, sticky, exchange.request_id)
+    sample = path.shadow.sampling.sample(match.route.phase, key, exchange.request_id)
+    decision = decide(snapshot, match, key, sticky, sample)
     if path.overrides is not None and traffic is not None and not match.write and not decision.gone:
         forced = path.overrides.side(fields.value(OVERRIDE), traffic.name)
         if forced is not None:

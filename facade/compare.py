@@ -16,7 +16,7 @@ from typing import Any
 
 from facade.compare_decode import NotJsonError, decode
 from facade.compare_headers import Headers, compare_header, is_json, values_of
-from facade.compare_json import compare_json
+from facade.compare_json import Watch, compare_json
 from facade.compare_location import Asked
 from facade.compare_rules import Place, Rule, RuleKind, compile_rules
 from facade.evidence import Difference
@@ -94,29 +94,51 @@ class Outcome:
     rules: Mapping[str, int]
 
 
-def compare(primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNOWN) -> Outcome:
-    """Compare two answers to the same request; with ``asked`` also URLs that are relative to it."""
+def compare(
+    primary: Answer, shadow: Answer, rules: Rules, asked: Asked = _UNKNOWN, watch: Watch | None = None
+) -> Outcome:
+    """Compare two answers to the same request; with ``asked`` also URLs that are relative to it.
+
+    ``watch`` is told of the differences of JSON documents with their values, which hold secrets."""
     if primary.status != shadow.status:
         return _outcome([Difference("status", "status", str(primary.status), str(shadow.status))])
+    read, names = _reads(primary, shadow), rules.headers
+    if not read:
+        names = tuple(dict.fromkeys((*(name for name in names if name != "content-type"), "location")))
     headers = [
         found
-        for name in rules.headers
+        for name in names
         if (found := compare_header(name, primary.headers, shadow.headers, asked)) is not None
     ]
     left, right = _bodies(primary, shadow)
-    if left == right:
+    if left == right or not read:
         return _outcome(headers)
     if not is_json(primary.headers):
         return _outcome([*headers, _other(left, right)])
-    return _compare_documents(left, right, rules, headers)
+    return _compare_documents(left, right, rules, headers, watch)
 
 
-def _compare_documents(left: bytes, right: bytes, rules: Rules, headers: list[Difference]) -> Outcome:
+def _reads(primary: Answer, shadow: Answer) -> bool:
+    """Whether a client reads what both answers have for a body. Not where the status says that there is none,
+    nor that of a redirect, which it follows."""
+    if primary.status in _REDIRECTS:
+        led = all(values_of("location", answer.headers) for answer in (primary, shadow))
+        return not led or is_json(primary.headers)
+    return primary.status not in _BODYLESS
+
+
+_BODYLESS = frozenset({204, 304})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def _compare_documents(
+    left: bytes, right: bytes, rules: Rules, headers: list[Difference], watch: Watch | None
+) -> Outcome:
     ours, theirs = _document(left), _document(right)
     if isinstance(ours, NotJsonError) or isinstance(theirs, NotJsonError):
         return _outcome([*headers, _other(left, right, ours, theirs)])
     try:
-        found = compare_json(ours, theirs, rules.place())
+        found = compare_json(ours, theirs, rules.place(), watch)
     except RecursionError:
         return _outcome([*headers, _other(left, right)])
     return _outcome([*headers, *found.differences], found.fields, found.rules)

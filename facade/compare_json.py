@@ -6,8 +6,9 @@
   is one ``extra`` and not a difference in everything after it. Paths carry the primary's index, or the
   shadow's for an ``extra`` item.
 - Numbers are exact at any size. Of two numbers of different value the kind is ``value``; ``1`` and ``1.0``
-  have one value but are of two kinds to typed clients, which is a ``type`` difference. ``1.0``, ``1.00`` and
-  ``1e0`` are the same. ``true`` is not ``1``. Texts are compared code point by code point.
+  have one value but are of two kinds to typed clients, which is a ``type`` difference; so are ``1`` and
+  ``1.1`` where a rule excuses the value. ``1.0``, ``1.00`` and ``1e0`` are the same. ``true`` is not ``1``.
+- Texts are compared code point by code point.
 - Rules (`facade.compare_rules`) excuse what they say, each counted whenever it did. A tolerance or a shape
   excuses another value only, never a missing or an extra one, and never another type: ``number_form`` alone
   does that.
@@ -15,11 +16,11 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -48,9 +49,13 @@ class JsonOutcome:
     rules: Mapping[str, int]
 
 
-def compare_json(primary: Any, shadow: Any, rules: Place) -> JsonOutcome:
+Watch: TypeAlias = Callable[[str, str, Any, Any], None]
+"""Told of every difference: its field, its kind, and the two values themselves."""
+
+
+def compare_json(primary: Any, shadow: Any, rules: Place, watch: Watch | None = None) -> JsonOutcome:
     """Compare two decoded documents under compiled rules. Raises RecursionError on extreme nesting."""
-    walk = _Walk(_FIELDS)
+    walk = _Walk(_FIELDS, watch)
     with suppress(_Enough):
         walk.node("$", primary, shadow, rules)
     return JsonOutcome(tuple(walk.differences), walk.fields, walk.rules)
@@ -63,11 +68,12 @@ class _Enough(Exception):  # noqa: N818 - it ends a walk, it is not an error
 class _Walk:
     """One comparison under way: goes down both documents at once and collects what differs."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, watch: Watch | None = None) -> None:
         self.differences: list[Difference] = []
         self.fields: Counter[tuple[str, str]] = Counter()
         self.rules: Counter[str] = Counter()
         self._limit = limit
+        self._watch = watch
         self._found = 0
 
     def node(self, path: str, primary: Any, shadow: Any, place: Place) -> None:
@@ -82,8 +88,8 @@ class _Walk:
             self._items(path, primary, shadow, place)
         elif (kind := _kind(primary, shadow)) is not None:
             rule = place.excuse(primary, shadow) if kind == "value" else None
-            if kind == "type" and place.number_form is not None and _is_number(primary, shadow):
-                rule = place.number_form
+            if _is_number(primary, shadow) and (kind == "type" or rule is not None):
+                kind, rule = "type", place.number_form and (rule or place.number_form)
             if rule is None:
                 self._report(path, kind, primary, shadow)
             else:
@@ -186,6 +192,8 @@ class _Walk:
         if self._found > _DIFFERENCES or (field not in self.fields and len(self.fields) >= self._limit):
             raise _Enough
         self.fields[field] += 1
+        if self._watch is not None:
+            self._watch(*field, primary, shadow)
         if self.fields[field] <= _EACH:
             self.differences.append(Difference(path, kind, _text(primary), _text(shadow)))
 

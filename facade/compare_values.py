@@ -74,10 +74,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _within_seconds(one: Any, other: Any, limit: float) -> bool:
+    apart = seconds_apart(one, other)
+    return apart is not None and apart <= limit
+
+
+def seconds_apart(one: Any, other: Any) -> float | None:
+    """How far apart two times are, if both are times of one kind."""
     ours, theirs = _moment(one), _moment(other)
     if ours is None or theirs is None or _time(one) != _time(other):
-        return False
-    return abs((ours - theirs).total_seconds()) <= limit
+        return None
+    return abs((ours - theirs).total_seconds())
 
 
 def _moment(value: Any) -> datetime | None:
@@ -126,11 +132,19 @@ def _token(value: Any) -> Hashable:
     return "jwt" if _JWT.fullmatch(value) else (bool(_HEX.fullmatch(value)), len(value))
 
 
+def _text(value: Any) -> Hashable:
+    """Any text but none at all, or what programs write where they have none."""
+    return True if isinstance(value, str) and value.strip().lower() not in _NOTHING else None
+
+
+_NOTHING = frozenset({"", "null", "none", "nil", "undefined", "nan", "[object object]"})
+
 SHAPES: Mapping[str, Callable[[Any], Hashable]] = {
     "time": _time,
     "uuid": _uuid,
     "url": _url,
     "integer": _integer,
     "token": _token,
+    "text": _text,
 }
 """What a value's shape is, or None where it does not have it."""

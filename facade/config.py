@@ -179,10 +179,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ShadowRules:
-    """How the shadow of one phase is compared, and how many seconds the service has to answer."""
+    """How the shadow of one phase is cast and compared, and how many seconds the service has to answer.
+
+    ``by_key``: the share is drawn by routing key, not by request. ``at_least`` so many requests a minute are
+    taken of each route, as far as they come. By the route's name: ``mirror`` are those whose writes and
+    bodies are taken too, ``group_by`` says what in a request its group is.
+    """
 
     rules: Rules = field(default_factory=Rules)
     timeout: float = 2.0
+    by_key: bool = False
+    at_least: float = 0.0
+    mirror: frozenset[str] = frozenset()
+    group_by: Mapping[str, RoutingKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

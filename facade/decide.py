@@ -11,12 +11,12 @@ from flags.side import MONOLITH, SERVICE, Side
 
 
 def decide(
-    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, request_id: bytes
+    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, sample: bytes
 ) -> Decision:
     """Decide one request.
 
     ``key`` is its routing key; ``sticky`` stands in for a missing one when a read is split (the value of
-    the facade's own cookie), but never owns a write. Shadow samples are drawn by ``request_id``.
+    the facade's own cookie), but never owns a write. The shadow's share is drawn by ``sample``.
     """
     if match is None:
         return UNMATCHED
@@ -28,7 +28,7 @@ def decide(
         return _decide_write(choices, route, key, write=match.write)
     if choices.reads.enabled(key or sticky):
         return choices.service
-    return choices.shadowed if choices.shadow.includes(request_id) else choices.monolith
+    return choices.shadowed if choices.shadow.includes(sample) else choices.monolith
 
 
 def _decide_write(choices: Choices, route: Route, key: str | None, *, write: bool) -> Decision:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from facade.noise import Noise
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -43,7 +45,9 @@ class ShadowCounts:
     ``eligible = matched + mismatched + stale + sum(drops)``; ``stale`` are differences that vanished when
     both sides were asked again. ``drops`` maps a reason to a count, ``fields`` maps ``(path, kind)`` to a
     count, ``rules`` maps a rule's text to how often it hid something. Latencies are milliseconds in the
-    buckets of ``LATENCY_BUCKETS_MS``, one list a side.
+    buckets of ``LATENCY_BUCKETS_MS``, one list a side; ``stale_ms`` are in the same buckets how far
+    replication was behind when a stale read was seen first, as far as that is known. ``noise`` is of
+    calibrated requests.
     """
 
     phase: str
@@ -57,6 +61,8 @@ class ShadowCounts:
     rules: dict[str, int] = field(default_factory=dict)
     primary_ms: dict[float, int] = field(default_factory=dict)
     shadow_ms: dict[float, int] = field(default_factory=dict)
+    stale_ms: dict[float, int] = field(default_factory=dict)
+    noise: Noise = field(default_factory=Noise)
 
 
 LATENCY_BUCKETS_MS: tuple[float, ...] = tuple(round(0.5 * 1.12**n, 3) for n in range(100))

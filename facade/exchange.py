@@ -62,6 +62,7 @@ class Exchange:
         "status",
         "target",
         "total_at",
+        "upload",
     )
 
     def __init__(
@@ -88,6 +89,7 @@ class Exchange:
         self.key: str | None = None
         self.forward: bytes | None = None
         self.copy: Copy | None = None
+        self.upload: Copy | None = None
         self.lines = b""
         self.pin: str | None = None
         self._forward: Forward | Aggregation | None = None
@@ -120,12 +122,20 @@ class Exchange:
             if decision.write and phase is not None:
                 self._counted = phase.name
                 self.path.in_flight[phase.name] += 1
-            if decision.shadow and not self.fields.has_body and self.fields.upgrade is None:
-                self.copy = Copy(self.path.limits.shadow_body)
+            if phase is not None and phase.shadow and self.path.shadow.sampling.takes(self):
+                self._copy()
             self.stage = _FORWARD
             forward = Aggregation(self) if decision is AGGREGATED else Forward(self, self._body)
             self._forward = forward
             forward.to(decision.side)
+
+    def _copy(self) -> None:
+        """Copy the answer for the shadow, and the body of the request if it has one."""
+        most = self.path.limits.shadow_body
+        self.copy = Copy(most)
+        if self.fields.has_body:
+            self.upload = Copy(most)
+            self.upload.add(self._body or [])
 
     def _decide(self) -> Decision | None:
         """The decision, or None when the body has to be read for the routing key first."""
@@ -157,6 +167,8 @@ class Exchange:
             self.refuse(413, f"The body is longer than {self.path.limits.body} bytes.")
             return
         self.sent = done
+        if self.upload is not None:
+            self.upload.add(pieces)
         if self.stage is _FORWARD and self._forward is not None:
             self._forward.upload(pieces, done=done)
         elif self.stage is Stage.KEY and self._body is not None:

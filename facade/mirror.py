@@ -18,7 +18,8 @@ class NoAnswer(Exception):  # noqa: N818 (an outcome that is counted, not a faul
 
 
 class Copy:
-    """An answer's copy, made while it passes. Beyond ``most`` bytes of body it is given up."""
+    """An answer's copy, or that of a request's body, made while it passes. Beyond ``most`` bytes of body it
+    is given up."""
 
     __slots__ = ("_most", "_pieces", "_size", "head")
 
@@ -39,13 +40,18 @@ class Copy:
         else:
             self._pieces += pieces
 
-    def answer(self) -> Answer:
-        """The whole answer. Raises NoAnswer when there is no copy of it."""
+    def body(self) -> bytes:
+        """The whole body. Raises NoAnswer when there is no copy of it."""
         if self.too_large:
             raise NoAnswer("body_too_large")
+        return b"".join(self._pieces)
+
+    def answer(self) -> Answer:
+        """The whole answer. Raises NoAnswer when there is no copy of it."""
+        body = self.body()
         if self.head is None:
             raise NoAnswer("no_answer")
-        return Answer(self.head.status, self.head.pairs(), b"".join(self._pieces))
+        return Answer(self.head.status, self.head.pairs(), body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Asking:
             self.answer.set_exception(NoAnswer(failure))
 
     def pause_sending(self) -> None:
-        """The request is one small write."""
+        """The request is one write, no longer than what may be copied."""
 
     def resume_sending(self) -> None:
         """See pause_sending."""

@@ -16,7 +16,8 @@ from facade.instances import Instances
 from facade.mirror import Copy, NoAnswer, Whole, ask
 from facade.mirrored import Mirrored
 from facade.routes import Match, RouteTable
-from facade.shadow import SAFE, Shadow
+from facade.sampling import SAFE
+from facade.shadow import Shadow
 
 _UNWANTED = frozenset(
     {b"accept-encoding", b"content-length", b"content-type", b"if-modified-since", b"if-none-match", b"host"}
@@ -139,6 +140,7 @@ class Replay:
         lines = b"%bX-Request-ID: %b\r\n%b: 1\r\n" % (fields.forward, number, SHADOW_MARKER)
         return Mirrored(
             self._phase,
+            route,
             route,
             number.decode(),
             request.method,

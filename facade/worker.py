@@ -129,12 +129,18 @@ class Worker:
             self._flush()
 
     def _follow(self) -> None:
-        """Learn how far replication has come, while reads are split."""
+        """Learn how far replication has come, while reads are split or mirrored."""
         own, phases = self.path.read_your_writes, self.path.snapshot.phases
-        if own is None or self._progress is None:
+        if self._progress is None:
             return
-        if any(name in own.phases and traffic.reads is None for name, traffic in phases.items()):
-            own.passed = {**own.passed, **self._progress.passed()}
+        split = own is not None and any(
+            name in own.phases and traffic.reads is None for name, traffic in phases.items()
+        )
+        if split or any(traffic.shadow for traffic in phases.values()):
+            passed = self._progress.passed()
+            self.path.shadow.passed = passed
+            if own is not None:
+                own.passed = {**own.passed, **passed}
 
     def _refresh(self) -> None:
         """Load and swap when the control revision moved."""

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 
 from facade.evidence import Comparison, Difference, ShadowCounts
 from migration.control import Control, insert_absent
-from migration.schema.tables import shadow_counts, shadow_samples
+from migration.noise import record_noise
+from migration.schema.tables import shadow_counts, shadow_noise, shadow_samples
 from migration.summary import WHOLE, Agreement, ShadowSummary, View, merge, summarise_phase
 
 SLOT_SECONDS = 60
@@ -51,6 +52,7 @@ class ControlEvidence:
             slot = int(now) // SLOT_SECONDS * SLOT_SECONDS
             for count in sorted(counts, key=lambda c: (c.phase, c.route)):
                 _add_counts(connection, slot, count)
+            record_noise(connection, slot, counts)
             self._add_samples(connection, samples)
         if now - self._tidied >= SLOT_SECONDS:
             self._tidied = now
@@ -141,6 +143,7 @@ def _row(counts: ShadowCounts) -> dict[str, Any]:
         "rules": counts.rules,
         "primary_ms": {str(bound): n for bound, n in counts.primary_ms.items()},
         "shadow_ms": {str(bound): n for bound, n in counts.shadow_ms.items()},
+        "stale_ms": {str(bound): n for bound, n in counts.stale_ms.items()},
     }
 
 
@@ -167,6 +170,7 @@ def _counts(row: Row[Any]) -> ShadowCounts:
         rules=dict(row.rules),
         primary_ms={float(bound): count for bound, count in row.primary_ms.items()},
         shadow_ms={float(bound): count for bound, count in row.shadow_ms.items()},
+        stale_ms={float(bound): count for bound, count in row.stale_ms.items()},
     )
 
 
@@ -184,6 +188,9 @@ def _tidy(connection: Connection, phase: str, now: float, retention: Retention) 
     counts, samples = shadow_counts.c, shadow_samples.c
     connection.execute(delete(shadow_counts).where(counts.phase == phase, counts.slot < oldest))
     connection.execute(delete(shadow_samples).where(samples.phase == phase, samples.at < oldest))
+    connection.execute(
+        delete(shadow_noise).where(shadow_noise.c.phase == phase, shadow_noise.c.slot < oldest)
+    )
     old = and_(
         counts.phase == phase, counts.slot < int(now - FOLD_SECONDS) // HOUR * HOUR, counts.slot % HOUR != 0
     )

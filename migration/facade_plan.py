@@ -22,6 +22,7 @@ from migration.errors import MigrationError
 from migration.evidence import Retention
 from migration.plan import Plan
 from migration.plan_secrets import secret
+from migration.plan_sections import Shadow
 
 
 def facade_config(
@@ -42,7 +43,7 @@ def facade_config(
             for phase in phases
             if phase.routing_key is not None
         },
-        shadow={phase.name: ShadowRules(phase.shadow.rules(), phase.shadow.timeout) for phase in phases},
+        shadow={phase.name: _shadow(phase.shadow, processes) for phase in phases},
         timeouts=Timeouts(
             connect=facade.timeouts.connect,
             first_byte=facade.timeouts.first_byte,
@@ -97,6 +98,22 @@ def _backend(server: plan_gateway.Server, workers: int, directory: Path) -> Back
         tuple(Upstream.parse(url, trust, own_host=server.host == "upstream") for url in server.urls),
         None if server.max_concurrent is None else max(1, server.max_concurrent // workers),
         None if check is None else HealthCheck(check.path, check.interval, check.timeout),
+    )
+
+
+def _shadow(shadow: Shadow, workers: int) -> ShadowRules:
+    """One worker's share of a shadow."""
+    return ShadowRules(
+        shadow.rules(),
+        shadow.timeout,
+        by_key=shadow.sample == "key",
+        at_least=shadow.at_least / workers,
+        mirror=frozenset(name for name, route in shadow.routes.items() if route.mirror),
+        group_by={
+            name: RoutingKey.parse(route.group_by)
+            for name, route in shadow.routes.items()
+            if route.group_by is not None
+        },
     )
 
 

@@ -231,12 +231,31 @@ class Keep(Section):
     most_samples: int = Field(default=1000, ge=1, le=100_000)
 
 
+class ShadowRoute(Excuses):
+    """What holds on one route besides. With ``mirror`` its writes and requests with a body cast a shadow too;
+    ``group_by`` says what in a request its group is, as a routing key does."""
+
+    mirror: bool = False
+    group_by: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+
+    @model_validator(mode="after")
+    def _body_is_mirrored(self) -> Self:
+        if self.group_by is not None and self.group_by.startswith("body:") and not self.mirror:
+            raise ValueError("`group_by` a body needs `mirror = true`: bodies are only read where they are.")
+        return self
+
+
 class Shadow(Excuses):
-    """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name."""
+    """How shadow answers are compared; ``timeout`` in seconds. ``routes`` adds to it, by the route's name.
+
+    ``sample`` is what the share is drawn by; ``at_least`` so many requests a minute are taken of each route.
+    """
 
     headers: tuple[Name, ...] = HEADERS
     timeout: Seconds = 2.0
-    routes: dict[Name, Excuses] = Field(default_factory=dict)
+    sample: Literal["request", "key"] = "request"
+    at_least: float = Field(default=0.0, ge=0, le=6000)
+    routes: dict[Name, ShadowRoute] = Field(default_factory=dict)
     keep: Keep = Keep()
 
     def rules(self) -> Rules:
@@ -277,6 +296,8 @@ class Phase(Section):
         if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
             raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")
         names = [route.name for route in self.routes]
+        if self.shadow.sample == "key" and self.routing_key is None:
+            raise ValueError('[phases.shadow] `sample = "key"` needs a `routing_key`. Give the phase one.')
         if strange := [name for name in self.shadow.routes if name not in names]:
             raise ValueError(
                 f"[phases.shadow.routes] speaks of {strange[0]!r}, which is no route of the phase. "

@@ -79,6 +79,8 @@ class RouteSummary(Agreement):
     rules: Mapping[str, int]
     primary: Latency
     shadow: Latency
+    stale_lag: Latency
+    """How far replication was behind at stale reads, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ def summarise(
         rules=dict(sorted(counts.rules.items())),
         primary=Latency.of(counts.primary_ms),
         shadow=Latency.of(counts.shadow_ms),
+        stale_lag=Latency.of(counts.stale_ms),
     )
 
 
@@ -216,6 +219,7 @@ def merge(into: ShadowCounts, other: ShadowCounts) -> None:
     _add(into.rules, other.rules)
     _add(into.primary_ms, other.primary_ms)
     _add(into.shadow_ms, other.shadow_ms)
+    _add(into.stale_ms, other.stale_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ ROOMS = {
     "check": "consistency",
     "status": "watching",
     "shadow": "shadow",
+    "calibrate": "calibrating",
     "advance": "journey",
     "ramp": "journey",
     "rollback": "journey",

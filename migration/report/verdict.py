@@ -149,9 +149,17 @@ def _losing(summary: ShadowSummary) -> Iterator[Step]:
     if total.stale:
         differences = several(total.stale, "difference")
         yield Step(
-            f"{differences} vanished when both sides were asked again: replication lags. See by how much:",
+            f"{differences} vanished when both sides were asked again: replication lags"
+            f"{_by(total.stale_lag)}. See how it is now:",
             "strangler status",
         )
+
+
+def _by(lag: Latency) -> str:
+    """How far it was behind then, where that is known."""
+    if lag.p50 is None or lag.p99 is None:
+        return ""
+    return f", by {ms(lag.p50.value)} in half of the cases and at most by {ms(lag.p99.value)} in 99 %"
 
 
 def _slower(total: RouteSummary) -> Iterator[Step]:

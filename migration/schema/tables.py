@@ -221,6 +221,21 @@ shadow_counts = Table(
     Column("rules", JSON, nullable=False),
     Column("primary_ms", JSON, nullable=False),
     Column("shadow_ms", JSON, nullable=False),
+    # How far replication was behind at stale reads
+    Column("stale_ms", JSON, nullable=False, server_default="{}"),
+)
+
+shadow_noise = Table(
+    "shadow_noise",
+    metadata,
+    # Requests that the monolith answered twice, and where it differed from itself
+    Column("phase", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    # The minute, in seconds since 1970
+    Column("slot", BigInteger, primary_key=True),
+    Column("pairs", BigInteger, nullable=False),
+    Column("noisy", BigInteger, nullable=False),
+    Column("fields", JSON, nullable=False),
 )
 
 shadow_samples = Table(

@@ -49,6 +49,14 @@ def test_the_demo_keeps_its_promises(request: pytest.FixtureRequest, tmp_path: P
         assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
     assert report["seconds"] > 0
     assert {page.name for page in pages.iterdir()} == {"index.html", "shadow.html"}
+    shadow = (pages / "shadow.html").read_text(encoding="utf-8")
+    for text in (
+        f"of {report['shadow']['compared']:,} comparisons",
+        "GET /search",
+        "<h2>Latency</h2>",
+        "all routes",
+    ):
+        assert text in shadow
     assert all("http://" not in page.read_text().replace("http://www.w3.org", "") for page in pages.iterdir())
 
 

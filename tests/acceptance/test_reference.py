@@ -17,7 +17,6 @@ from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit,
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
-    Excuses,
     Facade,
     Flags,
     Keep,
@@ -27,6 +26,7 @@ from migration.plan_sections import (
     Route,
     Service,
     Shadow,
+    ShadowRoute,
     Table,
     Timeouts,
 )
@@ -58,7 +58,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[phases.invariants]]": Invariant,
     "phases.tables.reverse": ReverseRule,
     "[phases.shadow]": Shadow,
-    "[phases.shadow.routes]": Excuses,
+    "[phases.shadow.routes]": ShadowRoute,
     "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,

@@ -273,6 +273,7 @@ def picture(
     reads: Side | int = Side.MONOLITH,
     writes: int | None = None,
     shadow: int = 0,
+    calibrate: int = 0,
     **traffic: Any,
 ) -> Snapshot:
     """One phase, ``search``. Reads and writes are split where they are given in percent."""
@@ -287,6 +288,7 @@ def picture(
         shadow=shadow > 0,
     )
     shares = {"search.reads": share, "search.writes": writes or 0, "search.shadow": shadow}
+    shares["search.calibrate"] = calibrate
     flags = FlagSnapshot(revision, {name: rule(name, percent) for name, percent in shares.items()})
     return Snapshot(revision, RouteTable.compile(ROUTES), {"search": phase}, flags)
 

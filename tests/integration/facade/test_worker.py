@@ -107,6 +107,22 @@ async def test_i9_the_access_log_has_no_queries_and_no_header_values(start: Star
     }
 
 
+async def test_i9_the_access_log_has_no_secrets_of_paths(start: Starting) -> None:
+    facade = await start()
+    stream = io.StringIO()
+    facade.worker.path.access_log = AccessLog(stream)
+    client = await facade.client()
+    for path in (
+        b"/search/5f4dcc3b5aa765d61d8327deb882cf99",
+        b"/search/ann%40shop.test",
+        b"/search/blue-jeans-42",
+    ):
+        await client.get(path)
+    await facade.until(lambda: stream.getvalue().count("\n") == 3)
+    paths = [json.loads(line)["path"] for line in stream.getvalue().splitlines()]
+    assert paths == ["/search/[redacted opaque]", "/search/[redacted email]", "/search/blue-jeans-42"]
+
+
 async def test_counters_know_every_request(facade: Facade) -> None:
     client = await facade.client()
     for _ in range(3):

@@ -59,7 +59,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 def test_an_aggregate_is_a_route(plan: Plan) -> None:
-    match = plan.route_table().match("GET", b"/overview/7")
+    match = plan.route_table().match(b"GET", b"/overview/7")
     assert match is not None
     assert match.route.phase is None
     assert match.route.aggregate == Aggregate(

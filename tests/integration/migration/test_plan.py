@@ -296,6 +296,19 @@ def test_shadow_rules_reach_the_facade_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("section", "remedy"),
+    [
+        ('[phases.shadow]\nsample = "key"', "needs a `routing_key`"),
+        ('[phases.shadow.routes."GET /search"]\ngroup_by = "body:/op"', "needs `mirror = true`"),
+    ],
+)
+def test_a_shadow_that_could_not_be_cast_is_refused(tmp_path: Path, section: str, remedy: str) -> None:
+    keyless = SEARCH.replace('routing_key = "jwt:sub"\n', "")
+    (problem,) = refused(tmp_path, HEAD + keyless + section).problems
+    assert remedy in problem.message
+
+
+@pytest.mark.parametrize(
     ("change", "on_line", "key", "remedy"),
     [
         (('"$.took_ms"', '"took_ms"'), '"took_ms"', "ignore[0]", "begin with '$'"),
@@ -305,10 +318,17 @@ def test_shadow_rules_reach_the_facade_as_written(tmp_path: Path) -> None:
         (("0.01", "-1"), "-1", "tolerance.$.items[*].price", "0.01 for a distance"),
         (("0.01", "true"), "true", "tolerance.$.items[*].price", "0.01 for a distance"),
         (('"$.ratio"', '"ratio"'), '"ratio"', "tolerance.ratio", "begin with '$'"),
-        (('"uuid"', '"uid"'), "uid", "routes.GET /search.shape.$.id", "integer, time, token, url, uuid"),
+        (
+            ('"uuid"', '"uid"'),
+            "uid",
+            "routes.GET /search.shape.$.id",
+            "integer, text, time, token, url, uuid",
+        ),
         (('"id" }', '"" }'), "keyed", "keyed.$.items", "at least 1"),
         (("null_as", "nul_as"), "nul_as", "nul_as_absent", "Did you mean 'null_as_absent'"),
         (("\nshape =", "\nshap ="), "shap =", "routes.GET /search.shap", "Did you mean 'shape'"),
+        (("headers", 'sample = "user"\nheaders'), "user", "sample", "'request' or 'key'"),
+        (("\nshape", '\ngroup_by = "body"\nshape'), "body", "routes.GET /search.group_by", "body:/user/id"),
     ],
 )
 def test_shadow_rules_are_understood_before_anything_runs(

@@ -205,6 +205,30 @@ def test_a_redirect_is_where_the_client_goes(monolith: bytes, service: bytes, sa
     assert [each.path for each in found] == ([] if same else ["header:location"])
 
 
+HTML = (b"Content-Type", b"text/html")
+
+
+def test_what_a_redirect_has_for_a_body_is_not_read() -> None:
+    there, elsewhere = (b"Location", b"/a"), (b"Location", b"/b")
+    monolith = answer(b"<p>Redirecting</p>", HTML, there, status=302)
+    assert compare(monolith, answer(b"", there, status=302), Rules()) == AGREE
+    assert compare(monolith, answer(b"", there, status=302), Rules(headers=())) == AGREE
+    assert compare(monolith, answer(b"", elsewhere, status=302), Rules(headers=())).fields == {
+        ("header:location", "header"): 1
+    }
+    lost = compare(monolith, answer(b"", HTML, status=302), Rules())
+    assert lost.fields == {("header:location", "header"): 1, ("body", "body"): 1}
+    told = answer({"id": 1}, JSON, there, status=303)
+    assert compare(told, answer({"id": 2}, JSON, there, status=303), Rules()).fields == {("$.id", "value"): 1}
+
+
+def test_an_answer_without_a_body_has_no_type() -> None:
+    assert compare(answer(b"", HTML, status=204), answer(b"", JSON, status=204), Rules()) == AGREE
+    assert compare(answer(b"", HTML), answer(b"", JSON), Rules()).fields == {
+        ("header:content-type", "header"): 1
+    }
+
+
 def test_only_chosen_headers_are_compared() -> None:
     assert not differs(header(b"Date", b"1"), header(b"Date", b"2"), "content-type")
 

@@ -78,6 +78,29 @@ def test_a_changed_value_is_exactly_one_difference(document: Any, data: st.DataO
     assert found(document, edited) == [(where, "type")]
 
 
+UNIQUE: dict[type, Any] = {str: "the only one of its kind", int: 10**40, float: 1.5e300}
+
+
+@given(DOCUMENTS, st.data(), st.booleans())
+def test_another_value_of_one_type_is_exactly_one_difference(
+    document: Any, data: st.DataObject, ruled: bool
+) -> None:
+    leaves = [
+        (path, key)
+        for path, inside in places(document)
+        for key, value in (inside.items() if isinstance(inside, dict) else enumerate(inside))
+        if type(value) in UNIQUE and value != UNIQUE[type(value)]
+    ]
+    assume(leaves)
+    path, key = data.draw(st.sampled_from(leaves))
+    edited = copy.deepcopy(document)
+    target = dict(places(edited))[path]
+    target[key] = UNIQUE[type(target[key])]
+    where = member_path(path, key) if isinstance(key, str) else f"{path}[{key}]"
+    assert found(document, edited, *(["$..nowhere"] if ruled else [])) == [(where, "value")]
+    assert found(document, edited, where) == []
+
+
 @given(DOCUMENTS, st.data())
 def test_an_added_or_lost_member_is_exactly_one_difference(document: Any, data: st.DataObject) -> None:
     containers = [place for place in places(document) if isinstance(place[1], dict)]

@@ -68,7 +68,7 @@ def test_rules_travel_to_another_process() -> None:
     [
         (RuleKind.TOLERANCE, "a bit", "'2s' between two times"),
         (RuleKind.TOLERANCE, "-1", "0.01"),
-        (RuleKind.SHAPE, "uid", "integer, time, token, url, uuid"),
+        (RuleKind.SHAPE, "uid", "integer, text, time, token, url, uuid"),
         (RuleKind.KEYED, "", "the name of a member"),
         (RuleKind.UNORDERED, "id", "nothing otherwise"),
     ],

@@ -1,0 +1,232 @@
+"""The shadow cannot hurt (I5): whatever the service does, clients see what they see without a shadow."""
+
+import asyncio
+import gc
+import os
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from facade import worker
+from facade.config import Limits, ShadowRules
+from tests.integration.facade.harness import Answering, Facade, Received, RecordingUpstream, Starting, ok, raw
+
+LIMITS = Limits(shadow_queue=32, shadow_senders=3, shadow_body=64 * 1024)
+CLIENTS, EACH = 6, 40
+BODY = bytes(range(256)) * 8
+HEAVY = b"X-Weight: " + b"w" * 28_000
+
+
+@pytest.fixture(autouse=True)
+def quick_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers hand their books over at once, so that nobody waits for them here."""
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.05)
+
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+
+
+async def hung(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
+    return bool(await reader.read())
+
+
+async def trickling(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
+    """A byte at a time, each soon enough to look alive, never done before the deadline."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def resetting(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return False
+
+
+async def flooding(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
+    """Ten megabytes that nobody asked for."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n")
+    for _ in range(160):
+        writer.write(bytes(65536))
+        await writer.drain()
+    return False
+
+
+async def promising(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
+    """Interim answers, and never one that counts."""
+    while not writer.is_closing():
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.001)
+    return False
+
+
+HOSTILE: dict[str, tuple[Answering, set[str]]] = {
+    "hung": (hung, {"timeout"}),
+    "trickling": (trickling, {"timeout"}),
+    "resetting": (resetting, {"closed"}),
+    "garbage": (raw(os.urandom(3000) + b"\r\n\r\n", keep=False), {"malformed"}),
+    "not HTTP": (raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", keep=False), {"malformed"}),
+    "breaking off": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbroke", keep=False), {"broken"}),
+    "endless head": (raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 100_000, keep=False), {"malformed"}),
+    "flooding": (flooding, {"body_too_large"}),
+    "promising": (promising, {"malformed"}),
+    "an error": (raw(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), set()),
+    "another answer": (ok(b"{}", b"Content-Type: application/json"), set()),
+}
+
+
+async def answers(facade: Facade, each: int = EACH, *lines: bytes) -> set[bytes]:
+    """What clients get, to the byte, asking at once and then again and again."""
+
+    async def ask() -> set[bytes]:
+        client = await facade.client()
+        try:
+            got = [await client.get(b"/search", b"X-Request-ID: r", *lines) for _ in range(each)]
+        finally:
+            client.close()
+        return {answer.head + b"|" + answer.body for answer in got}
+
+    return set().union(*await asyncio.gather(*(ask() for _ in range(CLIENTS))))
+
+
+async def settled(facade: Facade, number: int) -> dict[str, int]:
+    """The drops by reason once so many requests are in the books, which have to balance (I10)."""
+    counted = facade.control.counts
+    await facade.until(lambda: sum(counts.eligible for counts in counted) >= number)
+    drops: dict[str, int] = {}
+    for counts in counted:
+        assert counts.eligible == (
+            counts.matched + counts.mismatched + counts.stale + sum(counts.drops.values())
+        )
+        for reason, times in counts.drops.items():
+            drops[reason] = drops.get(reason, 0) + times
+    assert sum(counts.eligible for counts in counted) == number
+    return drops
+
+
+async def hostile_facade(start: Starting) -> tuple[Facade, set[bytes]]:
+    """A facade whose clients are not mirrored yet, and what they get."""
+    facade = await start(
+        {"shadow": 0}, shadow={"search": ShadowRules(timeout=0.15)}, limits=LIMITS, recheck_delay=0.0
+    )
+    facade.monolith.answer = ok(
+        BODY, b"Content-Type: application/octet-stream", b"ETag: W/1", b"Set-Cookie: a=b"
+    )
+    expected = await answers(facade, 1)
+    assert len(expected) == 1
+    return facade, expected
+
+
+@asynccontextmanager
+async def nothing_left_behind(facade: Facade) -> AsyncIterator[None]:
+    """Connections to the service stay few, and afterwards no task and no request is left."""
+    before = asyncio.all_tasks()
+    most = 0
+    yielding = True
+
+    async def watch() -> None:
+        nonlocal most
+        while yielding:
+            most = max(most, facade.worker.path.shadow._services["search"].size)
+            await asyncio.sleep(0.002)
+
+    watching = asyncio.create_task(watch())
+    yield
+    yielding = False
+    await watching
+    assert 0 < most <= LIMITS.shadow_senders
+    serving = RecordingUpstream._serve.__name__
+
+    def left() -> set[str]:
+        new = asyncio.all_tasks() - before
+        return {name for task in new if serving not in (name := getattr(task.get_coro(), "__name__", ""))}
+
+    await facade.until(lambda: not left())
+    assert facade.worker.path.sides[""].busy == 0
+    assert not facade.worker.path.active
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+async def test_i5_i10_clients_see_nothing_of_a_hostile_shadow(start: Starting, how: str) -> None:
+    facade, expected = await hostile_facade(start)
+    answer, reasons = HOSTILE[how]
+    facade.service.answer = answer
+    await facade.serve(shadow=100)
+    async with nothing_left_behind(facade):
+        assert await answers(facade) == expected
+        drops = await settled(facade, CLIENTS * EACH)
+    assert reasons <= drops.keys() <= reasons | {"queue_full", "breaker_open"}
+    assert [counts.primary_ms for counts in facade.control.counts if counts.matched] == []
+
+
+async def test_i5_i10_clients_see_nothing_of_a_shadow_that_is_gone(start: Starting) -> None:
+    facade, expected = await hostile_facade(start)
+    await facade.service.stop()
+    await facade.serve(shadow=100)
+    async with nothing_left_behind(facade):
+        assert await answers(facade) == expected
+        drops = await settled(facade, CLIENTS * EACH)
+    assert {"connect"} <= drops.keys() <= {"connect", "queue_full", "breaker_open"}
+
+
+async def test_i5_i10_clients_see_nothing_of_a_shadow_that_never_reads(start: Starting) -> None:
+    """A server that lets the kernel accept and takes nothing: what is sent to it stays in the facade."""
+    facade, _ = await hostile_facade(start)
+    expected = await answers(facade, 1, HEAVY)
+    await facade.service.stop()
+    with closing(socket.socket()) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.bind(("127.0.0.1", facade.service.port))
+        deaf.listen(1)
+        await facade.serve(shadow=100)
+        async with nothing_left_behind(facade):
+            assert await answers(facade, EACH, HEAVY) == expected
+            drops = await settled(facade, CLIENTS * EACH)
+    assert drops.keys() <= {"timeout", "connect", "queue_full", "breaker_open"}
+
+
+Attack = Callable[[Facade], Awaitable[None]]
+
+
+async def _stop(facade: Facade) -> None:
+    await facade.service.stop()
+
+
+async def _hang(facade: Facade) -> None:
+    facade.service.answer = hung
+
+
+async def _differ(facade: Facade) -> None:
+    facade.service.answer = ok(os.urandom(2000))
+
+
+@pytest.mark.parametrize("attack", [_stop, _hang, _differ], ids=["gone", "hung", "differing"])
+async def test_i5_memory_stays_flat_under_a_hostile_shadow(start: Starting, attack: Attack) -> None:
+    """Blocks of the interpreter after so many requests, and after so many more: none stays behind."""
+    facade, _ = await hostile_facade(start)
+    await attack(facade)
+    await facade.serve(shadow=100)
+
+    async def blocks() -> int:
+        await answers(facade, 150)
+        await facade.until(lambda: not facade.worker.path.shadow._open)
+        for kept in (facade.monolith.requests, facade.service.requests):
+            kept.clear()
+        facade.control.counts.clear()
+        facade.control.samples.clear()
+        facade.control.statuses.clear()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    first = await blocks()
+    after = await blocks()
+    assert after - first < CLIENTS * 150, "less than one block for each request"
