@@ -266,6 +266,9 @@ def test_a_broken_runbook_is_refused_with_its_line(room: Room) -> None:
     code, _, err = room.run("runbook", PHASE)
     assert code == 2
     assert "runbook.toml:15: steps[2].kind: 'chekc' is no kind of step. Did you mean 'check'?" in err
+    code, out, _ = room.run("doctor", "--json")
+    [found] = [each for each in json.loads(out)["diagnoses"] if each["subject"] == f"{PHASE}: runbook"]
+    assert (code, found["level"], "runbook.toml:15" in found["text"]) == (1, "fail", True)
     room.plan.write_text(room.plan.read_text().replace("runbook.toml", "read-mosly"))
     code, _, err = room.run("status")
     assert code == 2
