@@ -6,12 +6,12 @@ from flags.percent import FULL, format_percent
 from flags.side import Side
 from migration.gates_of_people import span
 from migration.plan import Phase, Plan
-from migration.runbook_steps import Fill
+from migration.runbook_words import Fill
 from migration.status import PhaseStatus
 
 
 def values(plan: Plan, status: PhaseStatus) -> Mapping[str, str]:
-    """Each of `migration.runbook_steps.PLACEHOLDERS`."""
+    """Each of `migration.runbook_words.PLACEHOLDERS`."""
     phase = plan.phase(status.name)
     return {
         "phase": phase.name,

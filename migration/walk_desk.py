@@ -12,7 +12,7 @@ from migration.errors import GateClosed, LeaseHeld, MigrationError
 from migration.gate_facts import Step as GatedStep
 from migration.journal import Journal
 from migration.reconcile import Reconciler
-from migration.runbook_steps import Fill
+from migration.runbook_words import Fill
 from migration.stages import PhaseRecord
 from migration.walk_journal import WalkJournal
 from migration.walk_states import Event

@@ -6,7 +6,8 @@ import pytest
 
 from migration.errors import PlanError
 from migration.runbook import TEMPLATES, Runbook, load, locate, templates
-from migration.runbook_steps import KINDS, PLACEHOLDERS, Run, placeholders
+from migration.runbook_steps import KINDS, Run
+from migration.runbook_words import PLACEHOLDERS, placeholders
 from migration.stages import Stage
 
 HEAD = 'title = "Small"\nabout = "A test."\n'
