@@ -16,9 +16,12 @@ from migration.cli import main, watching
 from migration.control import Control
 from migration.lease import Lease, new_holder
 from migration.plan import Plan
+from migration.runbook_values import values
+from migration.runbook_words import PLACEHOLDERS
 from migration.stages import Stage
 from migration.traffic import ControlTraffic
 from migration.walk_journal import lease_name
+from migration.walking import status_of
 from migration.wiring import Wiring
 from tests.integration.migration.walks import PHASE, answering, hurried, prepare
 
@@ -280,6 +283,9 @@ def test_the_page_has_todays_values(room: Room) -> None:
     room.run("sync", PHASE)
     code, page, _ = room.run("runbook", PHASE)
     assert code == 0
+    wiring = Wiring.load(room.plan)
+    assert tuple(values(wiring.plan, status_of(wiring, PHASE))) == PLACEHOLDERS
+    wiring.close()
     assert page.startswith(f"# Runbook: phase `{PHASE}`\n\nRead-mostly. For routes that are read far more")
     assert "Stage now: **dual_write**" in page
     assert "| writer | monolith (epoch 1) |" in page
