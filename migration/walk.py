@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from subprocess import SubprocessError
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from flags.errors import FlagError
 from migration.errors import LeaseLost, MigrationError, WalkStopped
 from migration.procedure import TROUBLE
@@ -177,7 +179,7 @@ class Walk:
         try:
             return self._acts(step).precheck()
         except FAILURES as error:
-            return Answer(Event.REFUSED, str(error), error=_ours(error))
+            return Answer(Event.REFUSED, _said(error), error=_ours(error))
 
     def _do(self, step: Step) -> Answer:
         try:
@@ -185,21 +187,21 @@ class Walk:
         except LeaseLost:
             raise
         except FAILURES as error:
-            self._tell(f"{step.name}: {error}")
-            return Answer(Event.ENDED, str(error))
+            self._tell(f"{step.name}: {_said(error)}")
+            return Answer(Event.ENDED, _said(error))
         return Answer(Event.ENDED)
 
     def _verify(self, step: Step) -> Answer:
         try:
             return self._acts(step).verify()
         except FAILURES as error:
-            return Answer(Event.UNCLEAR, str(error))
+            return Answer(Event.UNCLEAR, _said(error))
 
     def _undo(self, step: Step) -> Answer:
         try:
             self._acts(step).undo()
         except FAILURES as error:
-            return Answer(Event.FAILED, str(error))
+            return Answer(Event.FAILED, _said(error))
         return Answer(Event.ENDED)
 
     def _wait(self, step: Step) -> Answer:
@@ -270,8 +272,13 @@ def _asked(act: Act, state: State) -> Answer:
     try:
         return act.verify() if state in {State.UNKNOWN, State.UNDOING} else act.precheck()
     except FAILURES as error:
-        return Answer(Event.REFUSED, str(error))
+        return Answer(Event.REFUSED, _said(error))
 
 
 def _ours(error: BaseException) -> MigrationError | None:
     return error if isinstance(error, MigrationError) else None
+
+
+def _said(error: BaseException) -> str:
+    """What may be kept: the text of a database's error has the statement's parameters (I9)."""
+    return f"the database refused: {error.orig}" if isinstance(error, DBAPIError) else str(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from migration.errors import MigrationError, WalkStopped
 from migration.runbook import Runbook, load
@@ -262,3 +263,14 @@ def test_the_outlook_asks_the_next_step_alone(runbook: Runbook) -> None:
         "later",
         "later",
     ]
+
+
+def test_i9_what_a_database_was_given_is_not_journaled(runbook: Runbook, monkeypatch) -> None:
+    def refuse(_: WorldAct) -> None:
+        raise IntegrityError("INSERT INTO people VALUES (?)", ("ada@example.com",), Exception("no such row"))
+
+    journal = KeptJournal()
+    monkeypatch.setattr(WorldAct, "do", refuse)
+    with pytest.raises(WalkStopped, match="the database refused: no such row"):
+        run(runbook, journal, World())
+    assert "ada@example.com" not in str(journal.entries)
