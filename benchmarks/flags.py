@@ -1,5 +1,5 @@
 """How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags, and how long a
-change of one takes until every worker of a facade serves it.
+change of one takes until every worker of a facade serves it; and how long a burst of errors lasts.
 """
 
 import tempfile
@@ -12,6 +12,7 @@ from UnleashClient import UnleashClient  # type: ignore[attr-defined]  # re-expo
 from UnleashClient.cache import FileCache
 
 from benchmarks.flip import flips
+from benchmarks.guard import bursts
 from benchmarks.rounds import Options, interleave, report
 from benchmarks.writes import p99
 from flags.document import Feature, document, gradual
@@ -62,6 +63,7 @@ def ours(snapshot: FlagSnapshot) -> Callable[[str], bool]:
 def main() -> None:
     options = Options.parse(__doc__ or "")
     flipped = flips(200 if options.quick else 1000)
+    ended = bursts(3 if options.quick else 10)
     one, many = (compile_snapshot(1, features(count)) for count in (1, 1000))
     with unleash_client(features(1)) as client:
         theirs = {key: client.is_enabled(FLAG, {"userId": key}) for key in KEYS}
@@ -83,6 +85,7 @@ def main() -> None:
         "vs_unleash_client": samples.ratio("UnleashClient", "strangler"),
         "flip_ms_p50": median(flipped),
         "flip_ms_p99": p99(flipped),
+        "guard_ms": median(ended),
     }
     report("Evaluating a sticky percentage", samples, "µs", results, options)
 

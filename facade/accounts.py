@@ -11,7 +11,7 @@ from facade.evidence import LATENCY_BUCKETS_MS, Comparison, ShadowCounts
 
 Key = TypeVar("Key", bound=Hashable)
 
-SAMPLES = 20
+SAMPLES = 8
 """Differing requests kept until they are taken: of each kind of difference at each place of a route one."""
 
 

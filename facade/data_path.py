@@ -22,6 +22,7 @@ from facade.rate import RateLimits
 from facade.read_your_writes import ReadYourWrites
 from facade.shadow import Shadow
 from facade.snapshot import Snapshot
+from facade.tally import Tally
 from facade.tokens import Tokens
 from flags.side import MONOLITH, Side
 
@@ -46,6 +47,7 @@ class DataPath:
         self.routing_keys = config.routing_keys
         self.retries = config.retries
         self.counters = Counters()
+        self.tally = Tally()
         self.holds = Holds(config.limits.held, config.limits.held_body)
         self.in_flight: dict[str, int] = defaultdict(int)
         self.active: set[Exchange] = set()
@@ -148,6 +150,9 @@ class DataPath:
         match = exchange.match
         phase, route = (match.route.phase or "", match.route.name or match.route.path) if match else ("", "")
         self.counters.observe(phase, route, exchange.side, exchange.status, seconds)
+        decision = exchange.decision
+        if decision.split and not decision.write:
+            self.tally.add(decision, exchange.side, exchange.status, exchange.first_byte or seconds)
         if self.access_log is not None:
             self.access_log.add(exchange, phase, route, seconds)
 

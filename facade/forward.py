@@ -169,6 +169,7 @@ class Forward(Delivery):
             self._pool.ejection.failed(monotonic())
         if self._step is ANSWER:
             self._exchange.reason += f", {failure}"
+            self._exchange.path.tally.broken(self._exchange.decision)
             self._exchange.cut()
         else:
             self._unanswered(failure)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from facade.evidence import Comparison, ShadowCounts
 from facade.snapshot import Snapshot
+from facade.tally import ReadCounts
 from facade.traffic import TrafficCount
 from flags.side import Side
 
@@ -68,6 +69,14 @@ class TrafficSink(Protocol):
 
     def count(self, counts: Sequence[TrafficCount]) -> None:
         """Add what was answered since the last call."""
+        ...
+
+
+class ReadSink(Protocol):
+    """Where it is told how each side answers the reads that a flag splits."""
+
+    def tell(self, counts: Sequence[ReadCounts]) -> None:
+        """Add what was counted since the last call."""
         ...
 
 

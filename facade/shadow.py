@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facade.accounts import Accounts
 from facade.calibrate import Pair, calibrate
-from facade.compare import Answer, Outcome, compare
+from facade.compare import Answer, Outcome, Rules, compare
 from facade.config import FacadeConfig, ShadowRules
 from facade.evidence import Comparison
 from facade.grouping import Groups
@@ -50,6 +50,7 @@ class Shadow:
         self.sampling = Sampling(config.shadow)
         self.passed: Mapping[tuple[str, Side], float] = {}
         self._groups: dict[str, Groups] = {}
+        self._by_route: dict[tuple[str, str], Rules] = {}
         self._rules = config.shadow
         self._recheck_delay = config.recheck_delay
         self._most_body = config.limits.shadow_body
@@ -85,7 +86,7 @@ class Shadow:
         phase, group = match.route.phase, match.route.name or match.route.path
         try:
             body = None if exchange.upload is None else exchange.upload.body()
-            group = self._groups.setdefault(phase, Groups(self._of(phase))).of(exchange, match, body)
+            group = self._groups_of(phase).of(exchange, match, body)
             if len(self._open) >= self._most_open:
                 raise NoAnswer("queue_full")
             mirrored = Mirrored.of(exchange, match, group, copy, seconds)
@@ -149,7 +150,7 @@ class Shadow:
 
     async def _compared(self, answers: "_Answers", mirrored: Mirrored) -> tuple[Outcome, Pair | None]:
         primary, shadow, again = answers.primary, answers.shadow, answers.again
-        rules, asked = self._of(mirrored.phase).rules.of(mirrored.route), mirrored.asked(self._own)
+        rules, asked = self._rules_of(mirrored), mirrored.asked(self._own)
         if again is None and len(primary.body) <= _SMALL and primary.body == shadow.body:
             return compare(primary, shadow, rules, asked), None
         loop = asyncio.get_running_loop()
@@ -211,6 +212,19 @@ class Shadow:
             return nothing, 0.0
         return answer, (monotonic() - started) * 1000
 
+    def _rules_of(self, mirrored: Mirrored) -> Rules:
+        place = mirrored.phase, mirrored.route
+        found = self._by_route.get(place)
+        if found is None:
+            found = self._by_route[place] = self._of(mirrored.phase).rules.of(mirrored.route)
+        return found
+
+    def _groups_of(self, phase: str) -> Groups:
+        found = self._groups.get(phase)
+        if found is None:
+            found = self._groups[phase] = Groups(self._of(phase))
+        return found
+
     def _of(self, phase: str) -> ShadowRules:
         return self._rules.get(phase) or _DEFAULT
 
@@ -231,6 +245,8 @@ class _Answers:
 
 async def _in_any_order(asking: list[Coroutine[Any, Any, _Asked]]) -> list[_Asked]:
     """The answers in the order given, the questions sent in any."""
+    if len(asking) == 1:  # as nearly always: a task for it would be a tenth of the whole shadow's work
+        return [await asking[0]]
     order = sorted(range(len(asking)), key=lambda _: random())  # noqa: S311 (no secret)
     answers = await asyncio.gather(*(asking[at] for at in order))
     return [answer for _, answer in sorted(zip(order, answers, strict=True), key=itemgetter(0))]

@@ -19,6 +19,7 @@ from facade.data_path import DataPath
 from facade.metrics import WorkerMetrics
 from facade.ports import (
     EvidenceSink,
+    ReadSink,
     ReplicationProgress,
     SnapshotSource,
     TrafficSink,
@@ -41,6 +42,10 @@ HEARTBEAT = 1.0
 """Seconds between reports when nothing changes, between writing metrics and evidence."""
 PROGRESS_POLL = 0.5
 """Seconds between looks at how far replication has come."""
+TALLY = 0.5
+"""Seconds between telling how the sides answer reads."""
+TROUBLED_TALLY = 0.1
+"""The same once reads have failed: whoever watches over a ramp should know soon."""
 COLD_START = 2.0
 """Seconds that a starting worker waits for its first snapshot."""
 LOOP_PATIENCE = 5.0
@@ -65,6 +70,7 @@ class Worker:
         registry: WorkerRegistry,
         evidence: EvidenceSink,
         progress: ReplicationProgress | None = None,
+        reads: ReadSink | None = None,
         traffic: TrafficSink | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
@@ -74,12 +80,13 @@ class Worker:
         self._registry = registry
         self._evidence = evidence
         self._progress = progress
+        self._reads = reads
         self._sink = traffic
         self._metrics = WorkerMetrics(config.metrics, self.name) if config.metrics is not None else None
         self._revision = NOTHING_KNOWN.revision
         self._degraded: str | None = None
         self._said: tuple[int, str | None] | None = None
-        self._reported_at = self._flushed_at = self._followed_at = 0.0
+        self._reported_at = self._flushed_at = self._followed_at = self._told_at = 0.0
         self._fenced = False
         self._traffic: Traffic
         self._loop: asyncio.AbstractEventLoop
@@ -121,6 +128,9 @@ class Worker:
         if monotonic() - self._followed_at >= PROGRESS_POLL:
             self._followed_at = monotonic()
             self._quietly(self._follow, "follow replication")
+        if monotonic() - self._told_at >= (TROUBLED_TALLY if self.path.tally.troubled else TALLY):
+            self._told_at = monotonic()
+            self._quietly(self._tell, "tell how reads are answered")
         self._quietly(self._report, "report")  # metrics go on without the control database
         if self.path.access_log is not None:
             self.path.access_log.write()
@@ -141,6 +151,11 @@ class Worker:
             self.path.shadow.passed = passed
             if own is not None:
                 own.passed = {**own.passed, **passed}
+
+    def _tell(self) -> None:
+        """Say how the sides answer reads. What cannot be told now is forgotten: only news is of use."""
+        if self._reads is not None and (counts := self._on_loop(self.path.tally.take).counts()):
+            self._reads.tell(counts)
 
     def _refresh(self) -> None:
         """Load and swap when the control revision moved."""

@@ -9,12 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 
 from facade.evidence import Comparison, Difference, ShadowCounts
 from migration.control import Control, insert_absent
-from migration.noise import record_noise
-from migration.schema.tables import shadow_counts, shadow_noise, shadow_samples
+from migration.noise import HOUR, record_noise, tidy_noise
+from migration.schema.tables import shadow_counts, shadow_samples
 from migration.summary import WHOLE, Agreement, ShadowSummary, View, merge, summarise_phase
 
 SLOT_SECONDS = 60
-HOUR = 3600
 FOLD_SECONDS = 86_400
 """Slots that are older become one an hour: what is kept stays small, however long a phase is shadowed."""
 FIELDS_KEPT = 500
@@ -61,21 +60,12 @@ class ControlEvidence:
                     _tidy(connection, phase, now, self._of(phase))
 
     def _add_samples(self, connection: Connection, samples: Sequence[Comparison]) -> None:
+        if not samples:
+            return
         table = shadow_samples.c
-        kinds: dict[tuple[str, str, str], None] = {}
-        for sample in samples:
-            cut = replace(sample, differences=sample.differences[:DIFFERENCES_KEPT])
-            signature = json.dumps(sorted({(d.path, d.kind) for d in cut.differences}))
-            kinds[sample.phase, sample.route, signature] = None
-            connection.execute(
-                insert(shadow_samples).values(
-                    phase=sample.phase,
-                    route=sample.route,
-                    signature=signature,
-                    at=sample.at,
-                    sample=asdict(cut),
-                )
-            )
+        rows = [_sample_row(sample) for sample in samples]
+        connection.execute(insert(shadow_samples), rows)
+        kinds = {(row["phase"], row["route"], row["signature"]) for row in rows}
         for phase, route, signature in kinds:
             alike = and_(table.phase == phase, table.route == route, table.signature == signature)
             _keep_ends(connection, alike, self._of(phase).samples)
@@ -92,12 +82,16 @@ _DEFAULT = Retention()
 def shadow_summary(
     control: Control, phase: str, since: float, until: float | None = None, view: View = WHOLE
 ) -> ShadowSummary:
-    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now)."""
+    """What was counted in the minutes from ``since`` until ``until`` (seconds since 1970; now).
+
+    A minute in which one period ends and the next begins belongs to the next.
+    """
     with control.read() as connection:
         end = control.now(connection) if until is None else until
-        stored = connection.execute(
-            select(shadow_counts).where(_counted(phase, since), shadow_counts.c.slot < end)
-        )
+        asked = select(shadow_counts).where(_counted(phase, since))
+        if until is not None:
+            asked = asked.where(shadow_counts.c.slot <= until - SLOT_SECONDS)
+        stored = connection.execute(asked)
         slots = [(float(row.slot), _counts(row)) for row in stored]
         samples = connection.scalars(
             select(shadow_samples.c.sample)
@@ -174,6 +168,18 @@ def _counts(row: Row[Any]) -> ShadowCounts:
     )
 
 
+def _sample_row(sample: Comparison) -> dict[str, Any]:
+    cut = replace(sample, differences=sample.differences[:DIFFERENCES_KEPT])
+    signature = json.dumps(sorted({(d.path, d.kind) for d in cut.differences}))
+    return {
+        "phase": sample.phase,
+        "route": sample.route,
+        "signature": signature,
+        "at": sample.at,
+        "sample": asdict(cut),
+    }
+
+
 def _comparison(sample: Mapping[str, Any]) -> Comparison:
     differences = tuple(Difference(**difference) for difference in sample["differences"])
     return Comparison(**{**sample, "differences": differences})
@@ -188,12 +194,9 @@ def _tidy(connection: Connection, phase: str, now: float, retention: Retention) 
     counts, samples = shadow_counts.c, shadow_samples.c
     connection.execute(delete(shadow_counts).where(counts.phase == phase, counts.slot < oldest))
     connection.execute(delete(shadow_samples).where(samples.phase == phase, samples.at < oldest))
-    connection.execute(
-        delete(shadow_noise).where(shadow_noise.c.phase == phase, shadow_noise.c.slot < oldest)
-    )
-    old = and_(
-        counts.phase == phase, counts.slot < int(now - FOLD_SECONDS) // HOUR * HOUR, counts.slot % HOUR != 0
-    )
+    whole = int(now - FOLD_SECONDS) // HOUR * HOUR
+    tidy_noise(connection, phase, oldest, whole)
+    old = and_(counts.phase == phase, counts.slot < whole, counts.slot % HOUR != 0)
     folding = select(shadow_counts).where(old).order_by(counts.route, counts.slot).limit(_FOLDED_AT_ONCE)
     for row in connection.execute(folding.with_for_update()).all():
         _add_counts(connection, row.slot // HOUR * HOUR, _counts(row))

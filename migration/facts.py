@@ -19,8 +19,11 @@ from migration.evidence import agreement
 from migration.gate_facts import CheckFact, ConsentFact, Facts, IdleFact, Limits
 from migration.observations import CheckRun
 from migration.plan import Phase, Route
+from migration.read_answers import Both
+from migration.read_traffic import pair_of, told_since
 from migration.stages import PhaseRecord, Stage
 from migration.stray_writes import stray_writes
+from migration.takebacks import WATCHED, judged_since, open_takeback
 from migration.traffic import last_hits
 from migration.workers import ControlWorkers
 
@@ -35,6 +38,8 @@ def limits(phase: Phase) -> Limits:
         max_check_age_seconds=phase.gates.max_check_age_seconds,
         min_match_rate=phase.gates.min_match_rate,
         min_samples=phase.gates.min_samples,
+        min_reads=phase.gates.min_reads,
+        guard=phase.guard,
         min_idle_seconds=phase.gates.min_idle_days * 86_400,
         soak={stage: seconds for stage, seconds in phase.gates.soak.items()},  # noqa: C416 - a wider type,
     )
@@ -69,6 +74,7 @@ def gather(
     check = vouching(control, phase.name)
     shadow = agreement(control, phase.name, record.evidence_since)
     workers = ControlWorkers(control)
+    answers, taken_back = reads_now(control, record)
     return Facts(
         phase=phase.name,
         moves_data=bool(phase.tables),
@@ -90,6 +96,8 @@ def gather(
         stage=record.stage,
         stage_seconds=_since(control, record),
         consent=consent,
+        answers=answers,
+        taken_back=taken_back,
         idle=_idle(control, phase, replication) if record.stage is Stage.LIVE else None,
     )
 
@@ -102,6 +110,17 @@ def drift_of(record: PhaseRecord, replication: Replication | None) -> list[Drift
         return replication.drift(record.writer.other)
     except (DataError, SQLAlchemyError):
         return []
+
+
+def reads_now(control: Control, record: PhaseRecord) -> tuple[Both | None, str | None]:
+    """How both sides have answered the reads of a phase in this stage, and why the guard took them back."""
+    with control.read() as connection:
+        found = open_takeback(connection, record.name)
+        taken_back = None if found is None else found.reason
+        if record.stage not in WATCHED:
+            return None, taken_back
+        told = told_since(connection, [record.name], judged_since(connection, record))
+    return pair_of(told), taken_back
 
 
 def _checked(check: CheckRun, age_seconds: float) -> CheckFact:

@@ -9,6 +9,8 @@ from flags.store import EmbeddedStore
 from migration import refusals
 from migration.actor import this_actor
 from migration.control import Change, Control
+from migration.errors import StageError
+from migration.takebacks import require_unlocked
 
 
 class FlagDesk:
@@ -24,6 +26,8 @@ class FlagDesk:
         _require_unfenced(name)
         with self._control.change() as change:
             before = self._flags.get(name, within=change.connection)
+            if name.endswith(".reads") and share > (0 if before is None else before.share):
+                _require_unlocked(change, name.removesuffix(".reads"))
             revision = self._flags.set_share(name, share, self._actor, within=change.connection)
             self._control.audit(
                 change.connection,
@@ -64,6 +68,9 @@ class FlagDesk:
                 if rule != writing.get(name, OFF):
                     _require_unfenced(name)
             after = self._shares(change)
+            for name in after:
+                if name.endswith(".reads") and after[name] > before.get(name, 0):
+                    _require_unlocked(change, name.removesuffix(".reads"))
             self._control.audit(change.connection, self._actor, "flags imported", before, after)
         return revision
 
@@ -73,6 +80,14 @@ class FlagDesk:
 
     def _shares(self, change: Change) -> dict[str, int]:
         return {flag.name: flag.share for flag in self._flags.list(within=change.connection)}
+
+
+def _require_unlocked(change: Change, phase: str) -> None:
+    """What the guard took back is not raised behind its back."""
+    try:
+        require_unlocked(change.connection, phase)
+    except StageError as error:
+        raise FlagError(str(error)) from error
 
 
 def _fenced(name: str) -> bool:

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Literal
 
 from flags.percent import format_percent
+from migration.plan_gates import Guard
+from migration.read_answers import Both
 from migration.stages import Stage
 
 
@@ -41,6 +43,11 @@ class Step:
     def __str__(self) -> str:
         return str(self.to) if self.share is None else f"{self.to} {format_percent(self.share)}"
 
+    @property
+    def goal(self) -> str:
+        """Where it leads, as in "cannot go to …"."""
+        return str(self.to) if self.share is None else f"{format_percent(self.share)} % of its {self.to}"
+
     def covers(self, other: "Step") -> bool:
         """Whether what is said of this step holds for the other: of a share, also for a smaller one."""
         return self.to == other.to and (self.share or 0) >= (other.share or 0)
@@ -55,7 +62,9 @@ class Limits:
     max_check_age_seconds: float = 3600.0
     min_match_rate: float = 0.99
     min_samples: int = 100
+    min_reads: int = 0
     soak: Mapping[str, float] = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
     min_idle_seconds: float = 7 * 86_400.0
 
 
@@ -107,6 +116,8 @@ class Facts:
     stage shadow; ``mirrored`` is the share of reads that is mirrored now, in ‱. ``irreversible`` says why
     the phase's rows could not be carried back, ``drift`` what changed of the tables since capture began.
     ``invariants`` are the names of the plan's; ``stage_seconds`` is how long it is in its ``stage``.
+    ``taken_back`` is why the guard took the reads back, until somebody has acknowledged it; ``answers`` how
+    both sides have answered split reads in this stage since.
     """
 
     phase: str
@@ -129,4 +140,6 @@ class Facts:
     stage: Stage = Stage.OFF
     stage_seconds: float = 0.0
     consent: ConsentFact | None = None
+    taken_back: str | None = None
+    answers: Both | None = None
     idle: IdleFact | None = None

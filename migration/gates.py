@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from migration.gate_facts import CheckFact, ConsentFact, Facts, GateVerdict, Limits, Step, Verdict
 from migration.gate_idle import idle
-from migration.gates_of_people import approvals, confirmations, soak
+from migration.gates_of_people import approvals, confirmations, guard, soak
+from migration.gates_of_reads import errors, latency
 from migration.intervals import matching_needed, wilson
 from migration.stages import Stage
 
@@ -159,19 +160,18 @@ def _reverse(facts: Facts, _: Limits) -> GateVerdict:
 
 
 _OF_DATA: frozenset[Gate] = frozenset({_backfill, _lag, _schema, _parked, _check, _reverse})
-_OF_READS: frozenset[Gate] = frozenset({_match})
+_OF_READS: frozenset[Gate] = frozenset({_match, errors, latency})
 _NONE: frozenset[Gate] = frozenset()
 
-_PEOPLE: tuple[Gate, ...] = (confirmations, approvals)
+_PEOPLE: tuple[Gate, ...] = (guard, confirmations, approvals)
 _COPIED: tuple[Gate, ...] = (_backfill, _lag)
 _ALIKE: tuple[Gate, ...] = (*_COPIED, _schema, _parked, _check, _invariants, _match, _workers)
 
 _GATES: dict[str, tuple[Gate, ...]] = {
-    Stage.SHADOW: (*_COPIED, soak, *_PEOPLE),
+    Stage.SHADOW: (*_COPIED, soak, confirmations, approvals),
     Stage.RAMP: (*_ALIKE, soak, *_PEOPLE),
-    "reads": _PEOPLE,
     "writes": (*_ALIKE, _reverse, *_PEOPLE),
-    Stage.LIVE: (*_ALIKE, _reverse, soak, *_PEOPLE),
-    Stage.COMPLETE: (_lag, _parked, _check, _invariants, _workers, soak, idle, *_PEOPLE),
+    Stage.LIVE: (*_ALIKE, _reverse, errors, latency, soak, *_PEOPLE),
+    Stage.COMPLETE: (_lag, _parked, _check, _invariants, _workers, errors, soak, idle, *_PEOPLE),
 }
-"""By what a step leads to: a stage, or a greater share."""
+"""By what a step leads to: a stage, or a greater share of the writes; reads ask `gates_of_people`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
 
 from facade.evidence import ShadowCounts
 from facade.noise import Field, FieldNoise, Noise, Traits
@@ -13,6 +13,8 @@ from migration.schema.tables import shadow_noise
 
 FIELDS_KEPT = 500
 """Places kept apart on one route in one minute."""
+HOUR = 3600
+_FOLDED_AT_ONCE = 500
 _TABLE = shadow_noise.c
 
 
@@ -21,13 +23,31 @@ def record_noise(connection: Connection, slot: int, counts: Iterable[ShadowCount
     for count in sorted(counts, key=lambda each: (each.phase, each.route)):
         if not count.noise.pairs:
             continue
-        key = {"phase": count.phase, "route": count.route, "slot": slot}
-        # Two workers may both be the first in a minute: the row is there before it is read and added to.
-        insert_absent(connection, shadow_noise, key | _row(Noise()))
-        here = and_(_TABLE.phase == count.phase, _TABLE.route == count.route, _TABLE.slot == slot)
-        merged = _noise(connection.execute(select(shadow_noise).where(here).with_for_update()).one())
-        merged.merge(count.noise)
-        connection.execute(update(shadow_noise).where(here).values(_row(merged)))
+        _add(connection, (count.phase, count.route, slot), count.noise)
+
+
+def tidy_noise(connection: Connection, phase: str, oldest: float, whole: int) -> None:
+    """Let go of the minutes before ``oldest``, and make those before ``whole`` one an hour."""
+    connection.execute(delete(shadow_noise).where(_TABLE.phase == phase, _TABLE.slot < oldest))
+    old = and_(_TABLE.phase == phase, _TABLE.slot < whole, _TABLE.slot % HOUR != 0)
+    folding = select(shadow_noise).where(old).order_by(_TABLE.route, _TABLE.slot).limit(_FOLDED_AT_ONCE)
+    for row in connection.execute(folding.with_for_update()).all():
+        _add(connection, (phase, row.route, row.slot // HOUR * HOUR), _noise(row))
+        connection.execute(delete(shadow_noise).where(_is(phase, row.route, row.slot)))
+
+
+def _add(connection: Connection, key: tuple[str, str, int], noise: Noise) -> None:
+    """Two workers may both be the first in a minute: the row is there before it is read and added to."""
+    names = ("phase", "route", "slot")
+    insert_absent(connection, shadow_noise, dict(zip(names, key, strict=True)) | _row(Noise()))
+    here = _is(*key)
+    merged = _noise(connection.execute(select(shadow_noise).where(here).with_for_update()).one())
+    merged.merge(noise)
+    connection.execute(update(shadow_noise).where(here).values(_row(merged)))
+
+
+def _is(phase: str, route: str, slot: int) -> ColumnElement[bool]:
+    return and_(_TABLE.phase == phase, _TABLE.route == route, _TABLE.slot == slot)
 
 
 def noise_of(control: Control, phase: str, since: float) -> dict[str, Noise]:

@@ -37,6 +37,11 @@ def secret(section: Secret, directory: Path) -> str:
     return _read(directory / section.secret_file)
 
 
+def token_of(file: Path) -> str:
+    """The token in a file. Raises MigrationError when it cannot be read."""
+    return _read(file)
+
+
 def kafka_password(section: Kafka, directory: Path) -> str | None:
     """The password for the brokers, None without SASL. Raises MigrationError when a file cannot be read."""
     if section.sasl_password is not None:

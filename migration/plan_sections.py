@@ -14,7 +14,7 @@ from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
-from migration.plan_gates import Gates
+from migration.plan_gates import Gates, Guard, Ramp
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
 
@@ -279,6 +279,8 @@ class Phase(Section):
     rate_limit: RateLimit | None = None
     shadow: Shadow = Shadow()
     gates: Gates = Gates()
+    ramp: Ramp = Ramp()
+    guard: Guard = Guard()
     check: Check = Check()
     runbook: Name = "read-mostly"
 

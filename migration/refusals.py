@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from dual_write.parking import Parked
 from facade.ports import WorkerStatus
-from flags.percent import FULL
+from flags.percent import FULL, format_percent
 from migration.plan import Phase
 from migration.stages import PhaseRecord, Stage
 
@@ -45,6 +45,28 @@ def not_in_ramp(record: PhaseRecord) -> str:
         Stage.COMPLETE: "Its reads are the service's for good.",
     }.get(record.stage, f"`strangler advance {record.name}` leads there.")
     return f"phase {record.name!r} is in {record.stage}, and shares are ramped in the stage ramp. {remedy}"
+
+
+def taken_back(phase: str, reason: str) -> str:
+    return (
+        f"the guard has taken the reads of phase {phase!r} back: {reason} "
+        f"`strangler guard show {phase}` has the evidence. When you have looked, run "
+        f"`strangler guard acknowledge {phase}`; until then no share is raised."
+    )
+
+
+def no_steps(phase: str) -> str:
+    return (
+        f"the plan has no steps for phase {phase!r}. Give it some, such as "
+        "[phases.ramp] steps = [1, 5, 25, 50, 100], or use --reads."
+    )
+
+
+def nothing_to_climb(phase: str, share: int) -> str:
+    return (
+        f"{format_percent(share)} % of the reads of phase {phase!r} go to the service, the last step or "
+        f"more. `strangler advance {phase}` leads on."
+    )
 
 
 def no_way_back(record: PhaseRecord) -> str:

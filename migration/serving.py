@@ -25,6 +25,8 @@ from migration.facade_plan import certificate, facade_config, retentions
 from migration.journal import Run
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
+from migration.ramp_guard import guard
+from migration.read_traffic import ControlReads
 from migration.reconcile import TICK_SECONDS, Reconciler
 from migration.reloading import Reloading, kept_plan
 from migration.traffic import ControlTraffic
@@ -65,6 +67,7 @@ def worker_application() -> Application:
             ControlWorkers(control),
             ControlEvidence(control, retentions(plan)),
             ControlProgress(control),
+            ControlReads(control),
             ControlTraffic(control),
         )
 
@@ -118,7 +121,11 @@ def serve(
         "migration.serving:worker_application",
         plan.facade.listen,
         workers,
-        background=(serve_admin, lambda ending: reconcile(wiring, ending)),
+        background=(
+            serve_admin,
+            lambda ending: reconcile(wiring, ending),
+            lambda ending: guard(wiring, ending),
+        ),
         on_ready=on_ready,
         on_reload=reloading.reload,
         certificate=certificate(plan),

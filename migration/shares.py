@@ -7,6 +7,7 @@ from migration import refusals
 from migration.control import Control, read_phase
 from migration.errors import StageError
 from migration.stages import PhaseRecord, Stage
+from migration.takebacks import require_unlocked
 
 
 class Shares:
@@ -23,10 +24,6 @@ class Shares:
             return FULL if record.writer is Side.SERVICE else 0
         return self._flags.snapshot().share(f"{record.name}.writes")
 
-    def reads(self, record: PhaseRecord) -> int:
-        """The share of the reads, in ‱, that the service answers."""
-        return self._flags.snapshot().share(f"{record.name}.reads")
-
     def ramp_reads(self, phase: str, share: int) -> int:
         """Let the service answer this share (‱); the revision that says so. Raises StageError."""
         with self._control.change() as change:
@@ -34,6 +31,8 @@ class Shares:
             if record.stage is not Stage.RAMP:
                 raise StageError(refusals.not_in_ramp(record))
             before = self._flags.get(f"{phase}.reads", within=change.connection)
+            if share > (0 if before is None else before.share):
+                require_unlocked(change.connection, phase)
             raised = self._flags.set_share(f"{phase}.reads", share, self._actor, within=change.connection)
             self._control.audit(
                 change.connection,

@@ -19,11 +19,14 @@ from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
 from migration.gate_facts import GateVerdict, Step
 from migration.gates import gates
+from migration.hooks import Hooks
 from migration.journal import Journal
 from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
+from migration.ramp_steps import Stepped, read_steps
 from migration.stages import PhaseRecord, Stage, forward
 from migration.strangled import Strangled, read_strangled
+from migration.takebacks import open_takeback
 from migration.walk_journal import WalkStatus, last_walk
 from migration.workers import ControlWorkers, LiveWorker
 
@@ -45,8 +48,9 @@ class PhaseStatus:
     ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
     not take, with the reason; ``drift`` is what has changed of the tables since capture began.
 
-    ``interrupted`` names a run that has not ended, ``walk`` is the last walk through the runbook, and
-    ``gates`` are those on the way to ``next``.
+    ``taken_back`` says why the guard took the reads back, until somebody has looked; ``steps`` how far the
+    stepped ramp is. ``interrupted`` names a run that has not ended, ``walk`` is the last walk through the
+    runbook, and ``gates`` are those on the way to ``next``.
     """
 
     name: str
@@ -63,6 +67,8 @@ class PhaseStatus:
     match: MatchStatus
     check: CheckRun | None
     check_age_seconds: float | None
+    taken_back: str | None
+    steps: Stepped | None
     interrupted: str | None
     walk: WalkStatus | None
     next: Stage | None
@@ -126,11 +132,14 @@ def _phase(
     check = observations.last_check(phase.name)
     move = forward(record.stage)
     drift = drift_of(record, replication)
+    with control.read() as connection:
+        taken_back, steps = open_takeback(connection, phase.name), read_steps(connection, phase.name)
     verdicts: Sequence[GateVerdict] = ()
     if move is not None:
         consent = Consents(control, plan).fact(phase, Step(move.target), this_actor())
         facts = gather(control, phase, record, replication, drift, consent)
-        verdicts = gates(move.target, facts, limits(phase))
+        hooks = Hooks(plan, control, this_actor()).last(phase, Step(move.target))
+        verdicts = [*gates(move.target, facts, limits(phase)), *hooks]
     return PhaseStatus(
         name=phase.name,
         stage=record.stage,
@@ -146,6 +155,8 @@ def _phase(
         match=MatchStatus(shadow.compared, shadow.matched, shadow.match_rate, low, high),
         check=None if check is None else check[0],
         check_age_seconds=None if check is None else check[1],
+        taken_back=None if taken_back is None else taken_back.reason,
+        steps=steps,
         interrupted=interrupted,
         walk=last_walk(control, phase.name),
         next=None if move is None else move.target,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dual_write.replication import BackfillProgress, Replication
 from flags.percent import FULL, parse_percent
@@ -41,6 +41,7 @@ class Moved:
     """What a command did. ``held_seconds`` is how long a switch held writes, None without a switch.
 
     ``late_workers`` did not report the new revision in time; they still serve the state before it.
+    ``unheard`` are hooks that could not be told of the new stage.
     """
 
     phase: str
@@ -49,6 +50,7 @@ class Moved:
     revision: int
     held_seconds: float | None = None
     late_workers: tuple[str, ...] = ()
+    unheard: tuple[GateVerdict, ...] = ()
 
 
 class Controller:
@@ -102,6 +104,9 @@ class Controller:
 
     def advance(self, phase: str) -> Moved:
         """To the next stage, when its gates are open."""
+        return self._told(self._advance(phase))
+
+    def _advance(self, phase: str) -> Moved:
         record = self._record(phase)
         move = forward(record.stage)
         if move is None:
@@ -136,8 +141,8 @@ class Controller:
         record = self._record(phase)
         if record.stage is not Stage.RAMP:
             raise StageError(refusals.not_in_ramp(record))
-        if answered is not None and answered > self._shares.reads(record):
-            self._gatekeeper.require(phase, Step("reads", answered))
+        if answered is not None:
+            self.require_allowed(f"{phase}.reads", answered)
         now = self._shares.writes(record)
         if written is not None and written != now:
             shares = {} if answered is None else {f"{phase}.reads": answered}
@@ -151,6 +156,13 @@ class Controller:
             )
         revision = None if answered is None else self._shares.ramp_reads(phase, answered)
         return self._moved(record, record.stage, revision or self._control.revision())
+
+    def require_allowed(self, flag: str, share: int) -> None:
+        """Raises GateClosed when ``flag`` has a phase's reads, which must not rise to ``share`` (‱)."""
+        phase, _, kind = flag.rpartition(".")
+        known = any(each.name == phase for each in self._plan.phases)
+        if known and kind == "reads" and share > self._flags.snapshot().share(flag):
+            self._gatekeeper.require(phase, Step("reads", share))
 
     def rollback(self, phase: str) -> Moved:
         """One stage back. Reads go back to the monolith first, at once, whatever else is going on."""
@@ -184,7 +196,7 @@ class Controller:
             self._actor,
             precheck=lambda: self._gatekeeper.require(phase, Step(Stage.COMPLETE), waived),
         )
-        return self._walk(completion, record)
+        return self._told(self._walk(completion, record))
 
     def verdicts(self, phase: str, step: Step) -> list[GateVerdict]:
         """Every gate before ``step``, with its reason."""
@@ -256,6 +268,11 @@ class Controller:
             for name, share in shares.items():
                 raised = self._flags.set_share(name, share, self._actor, within=change.connection)
         return self._moved(record, target, raised)
+
+    def _told(self, moved: Moved) -> Moved:
+        """Tell the plan's hooks where the phase has come to."""
+        unheard = self._gatekeeper.reached(moved.phase, Step(moved.target))
+        return replace(moved, unheard=tuple(unheard))
 
     def _moved(
         self, record: PhaseRecord, target: Stage, revision: int, held_seconds: float | None = None

@@ -27,6 +27,7 @@ ROOMS = {
     "runbook": "journey",
     "override": "override",
     "flags": "flags",
+    "guard": "guard",
     "audit": "audit",
     "demo": "demo",
 }

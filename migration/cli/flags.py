@@ -76,6 +76,7 @@ def set_flag(
     """Let a share of the routing keys in. Returns when every live worker serves it."""
     with opened(plan) as wiring:
         share = parse_percent(percent, wiring.plan.flags.precision)
+        wiring.controller.require_allowed(name, share)
         revision = FlagDesk(wiring.control, wiring.flags).set_share(name, share)
         _report(wiring, {"flag": name, "percent": format_percent(share), "revision": revision}, json=json)
 

@@ -6,15 +6,20 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from migration.actor import this_actor
 from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
+from migration.errors import StageError
 from migration.leftovers import leftovers
+from migration.ramp_steps import RampSteps
 from migration.runbook_page import page
 from migration.transitions import Moved
 from migration.walk import Outlook
 from migration.walking import look_ahead, walk_phase
+from migration.wiring import Wiring
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +43,12 @@ def ramp(
     writes: Annotated[
         str | None, typer.Option(help="Percent of the routing keys whose writes the service takes.")
     ] = None,
+    steps: Annotated[
+        bool | None,
+        typer.Option(
+            "--steps/--pause", help="Raise the reads by the plan's steps, by themselves; or stop that."
+        ),
+    ] = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:
@@ -46,6 +57,11 @@ def ramp(
     A new share of writes takes one fenced switch: clients' writes wait for a moment.
     """
     with opened(plan) as wiring:
+        if steps is not None:
+            if reads is not None or writes is not None:
+                raise StageError("--steps and --pause go without --reads and --writes.")
+            _step(wiring, phase, start=steps, json=json)
+            return
         moved = wiring.controller.ramp(phase, reads, writes)
         if json:
             print_json({"reads": reads, "writes": writes, **_document(moved)})
@@ -54,6 +70,16 @@ def ramp(
         shares = " and ".join(f"{share} % of the {kind}" for kind, share in given if share is not None)
         out.print(f"[bold]{phase}[/]: {shares} go to the service (revision {moved.revision}){_pause(moved)}")
         _name_late(moved)
+
+
+def _step(wiring: Wiring, phase: str, *, start: bool, json: bool) -> None:
+    name = wiring.plan.phase(phase).name
+    steps = RampSteps(wiring.plan, wiring.control, wiring.flags, this_actor())
+    stepped = steps.start(name) if start else steps.pause(name)
+    if json:
+        print_json(stepped)
+    else:
+        out.print(f"[bold]{name}[/]: steps are {stepped.state}: {stepped.said}")
 
 
 def rollback(phase: PhaseName, plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
@@ -161,6 +187,7 @@ def _document(moved: Moved) -> dict[str, object]:
         "revision": moved.revision,
         "held_ms": None if moved.held_seconds is None else round(moved.held_seconds * 1000, 1),
         "late_workers": moved.late_workers,
+        "unheard": moved.unheard,
     }
 
 
@@ -179,3 +206,5 @@ def _pause(moved: Moved) -> str:
 def _name_late(moved: Moved) -> None:
     for worker in moved.late_workers:
         out.print(f"[yellow]worker {worker} does not serve it yet[/]")
+    for hook in moved.unheard:
+        out.print(f"[yellow]{escape(f'{hook.name}: {hook.reason}')}[/]")

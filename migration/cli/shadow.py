@@ -14,7 +14,7 @@ from migration.cli.session import opened, stopped_by_signal
 from migration.earlier import earlier_run
 from migration.errors import EvidenceError
 from migration.evidence import shadow_summary
-from migration.moments import moment_of
+from migration.moments import is_period, moment_of, period_of
 from migration.plan import Phase
 from migration.replaying import Recording, Replayed, header_fields
 from migration.replaying import replay as run_replay
@@ -46,7 +46,7 @@ def shadow(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Say what became better or worse since: a saved --json, or a period as 2h..1h.",
+            help="Say what became better or worse: RUN is a saved --json, or an earlier period as 2h..1h.",
         ),
     ] = None,
     route: Annotated[
@@ -93,7 +93,7 @@ def shadow(
         _refuse_strange_routes(section, view)
         skipped: dict[str, int] = {}
         if replay is None:
-            summary = _live(wiring, section, since, view)
+            summary = _live(wiring, section, since, compare, view)
         else:
             recording = Recording(replay, limit, () if headers is None else header_fields(headers))
             replayed = _replayed(wiring, phase, recording, Pace(rate, concurrency), view, quiet=json)
@@ -124,14 +124,18 @@ def shadow(
         out.print(f"The page is in [bold]{html}[/]")
 
 
-def _live(wiring: Wiring, section: Phase, since: str | None, view: View) -> ShadowSummary:
-    """What live traffic has shown."""
+def _live(
+    wiring: Wiring, section: Phase, since: str | None, compare: str | None, view: View
+) -> ShadowSummary:
+    """What live traffic has shown; by default since the phase entered shadow, or the earlier period ended."""
     control = wiring.control
-    if since is None:
-        begin = control.phase(section.name).evidence_since
-    else:
-        with control.read() as connection:
-            begin = moment_of(since, control.now(connection))
+    begin = control.phase(section.name).evidence_since
+    with control.read() as connection:
+        now = control.now(connection)
+    if since is not None:
+        begin = moment_of(since, now)
+    elif compare is not None and is_period(compare):
+        _, begin = period_of(compare, now)
     return shadow_summary(control, section.name, begin, view=view)
 
 

@@ -22,6 +22,7 @@ from migration.cli.session import opened
 from migration.errors import MigrationError
 from migration.gate_facts import Verdict
 from migration.observations import Heartbeat
+from migration.ramp_steps import State
 from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
 from migration.strangled import sparkline
@@ -160,6 +161,10 @@ def _gates(status: Status) -> Iterator[str]:
     for phase in status.phases:
         if phase.interrupted:
             yield f"[yellow]{phase.name}: {phase.interrupted} was interrupted and is being ended[/]"
+        if phase.taken_back:
+            yield f"  {phase.name}: [red]reads were taken back[/]: {escape(phase.taken_back)}"
+        if phase.steps is not None and phase.steps.state is not State.DONE:
+            yield f"  {phase.name}: steps are {phase.steps.state}: {escape(phase.steps.said)}"
         for drift in phase.drift:
             waits = "[red]drift[/], its changes wait" if drift.blocks else "[yellow]drift[/]"
             yield f"  {phase.name}: {waits}: {escape(drift.text)}"

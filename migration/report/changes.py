@@ -79,7 +79,7 @@ class Changes:
         gone = sum(field.turn is Turn.BETTER for field in self.fields)
         return (
             f"{turn} ({100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval); "
-            f"{new} places differ more, {gone} less."
+            f"{new or 'no'} difference{'' if new == 1 else 's'} became more frequent, {gone or 'none'} less."
         )
 
 

@@ -26,8 +26,8 @@ def shadow_table(summary: ShadowSummary) -> Table:
     The last column is the monolith's p99 and the service's, in milliseconds.
     """
     table = Table(title=f"Shadow traffic of {summary.phase}", title_justify="left", header_style="bold")
-    table.add_column("route", overflow="fold")
-    for heading in ("compared", "match rate", "at least", "differing", "stale", "dropped", "p99 ms"):
+    table.add_column("route", overflow="fold", min_width=16)
+    for heading in ("compared", "match", "at least", "stale", "drops", "p99 ms"):
         table.add_column(heading, justify="right")
     for route in summary.routes:
         table.add_row(route.route, *_figures(route))
@@ -61,7 +61,7 @@ def differences_table(summary: ShadowSummary) -> Table | None:
 def changes_table(changed: Changes) -> Table:
     """What became of an earlier run: each route's match rate, then each difference that changed."""
     table = Table(title=f"Since {changed.label}", title_justify="left", header_style="bold")
-    table.add_column("what", overflow="fold")
+    table.add_column("what", overflow="fold", min_width=18)
     for heading in ("then", "now"):
         table.add_column(heading, justify="right")
     table.add_column("", overflow="fold")
@@ -70,7 +70,7 @@ def changes_table(changed: Changes) -> Table:
         table.add_row(Text(route.route), *rates, Text(route.turn, _COLOURS[route.turn]))
     table.add_section()
     for field in changed.fields[:_FIELDS]:
-        frequencies = (f"{each:.1f} ‰" for each in (field.before, field.now))
+        frequencies = (f"{each:,.{int(each < 10)}f} ‰" for each in (field.before, field.now))
         what = Text(f"{field.path} ({field.kind}) in {field.route}")
         table.add_row(what, *frequencies, Text(field.remark, _COLOURS[field.turn]))
     table.add_section()
@@ -135,7 +135,6 @@ def _figures(route: RouteSummary) -> tuple[str, ...]:
         count(route.compared),
         percent(route.match_rate),
         percent(route.interval[0]) if route.compared else "",
-        count(route.mismatched),
         count(route.stale),
         count(sum(route.drops.values())),
         " → ".join(

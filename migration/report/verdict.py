@@ -135,6 +135,11 @@ def _differing(summary: ShadowSummary) -> Iterator[Step]:
             field, route = worst
             what = f"{kind_words(field.kind)}, {several(field.count, 'time')}"
             yield Step(f"Look at {field.path} in {route} ({what}). {advice}")
+    if summary.source is None and any(field.kind == "value" for field in summary.total.fields):
+        yield Step(
+            "Learn which values the monolith does not agree on with itself, by asking it twice:",
+            f"strangler calibrate {summary.phase} --share 10",
+        )
 
 
 def _losing(summary: ShadowSummary) -> Iterator[Step]:

@@ -157,6 +157,65 @@ consents = Table(
     Index("ix_consents_phase_at", "phase", "at"),
 )
 
+read_counts = Table(
+    "read_counts",
+    metadata,
+    # How a side answered reads that a flag splits, as a worker told it at a time
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    # The minute that the row sums up; NULL while it is as it was told
+    Column("minute", BigInteger),
+    Column("answered", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("milliseconds", JSON, nullable=False),
+    Index("ix_read_counts_at", "at"),
+)
+
+takebacks = Table(
+    "takebacks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("phase", Text, nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    # The share of the reads that was taken back, in 1/10,000
+    Column("share", Integer, nullable=False),
+    Column("test", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # NULL until it is written down
+    Column("evidence", JSON(none_as_null=True)),
+    # NULL while nobody has looked: until then no share is raised
+    Column("acknowledged_at", Double),
+    Column("acknowledged_by", Text),
+    Column("note", Text),
+)
+
+hook_results = Table(
+    "hook_results",
+    metadata,
+    # What a hook said last, before or after which step, by which plan
+    Column("phase", Text, primary_key=True),
+    Column("hook", Text, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+ramps = Table(
+    "ramps",
+    metadata,
+    Column("phase", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    # What the steps last set, in 1/10,000, and when
+    Column("share", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    # Why it waits, in words
+    Column("said", Text, nullable=False),
+)
+
 heartbeats = Table(
     "replication_heartbeats",
     metadata,

@@ -12,7 +12,7 @@ from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
-from migration.plan_gates import Gates
+from migration.plan_gates import Gates, Guard, Hook, Ramp
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
@@ -30,6 +30,7 @@ from migration.plan_sections import (
     Table,
     Timeouts,
 )
+from migration.read_answers import Answers, Both
 from migration.stages import TRANSITIONS, Stage
 from tests.acceptance import cli_reference
 from tests.acceptance.pages import REPOSITORY, section
@@ -62,6 +63,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[phases.shadow.keep]": Keep,
     "[phases.check]": Check,
     "[phases.gates]": Gates,
+    "[[phases.gates.hooks]]": Hook,
+    "[phases.ramp]": Ramp,
+    "[phases.guard]": Guard,
 }
 
 FACTS = Facts(
@@ -82,6 +86,8 @@ FACTS = Facts(
     irreversible=None,
     invariants=("total",),
     stage=Stage.RAMP,
+    taken_back="it failed.",
+    answers=Both(Answers(100, 0, {1.0: 100}), Answers(100, 0, {1.0: 100})),
     consent=ConsentFact("live", needed=1, confirmed={"the date is known": None}),
 )
 
@@ -118,7 +124,7 @@ def test_each_move_and_each_gate_is_described() -> None:
     )
     by_gate: dict[str, list[str]] = {}
     for target in Stage:
-        for gate in gates(target, FACTS, Limits(soak={"ramp": 60.0})):
+        for gate in gates(target, FACTS, Limits(soak={"ramp": 60.0}, min_reads=1)):
             by_gate.setdefault(gate.name, []).append(f"`{target}`")
     assert {name: stages.split(", ") for name, stages in asked.items()} == by_gate
 

@@ -24,6 +24,7 @@ from migration.journal import CANCELLED, FINISHED, Journal
 from migration.procedure import StepDone
 from migration.stages import PhaseRecord, Stage
 from migration.switch import Switch
+from migration.takebacks import Takebacks
 from migration.transitions import Controller
 from migration.wiring import Wiring
 from migration.workers import ControlWorkers
@@ -173,6 +174,9 @@ class Soak:
 
         def there() -> bool:
             controller = self._wiring.controller
+            takebacks = Takebacks(self._wiring.control)
+            if takebacks.open(PHASE) is not None:  # the guard has seen what was struck
+                takebacks.acknowledge(PHASE, "soak", "a fault of its own")
             match self._record().stage:
                 case Stage.LIVE:
                     return True

@@ -53,7 +53,7 @@ async def start() -> AsyncIterator[Starting]:
                 **configuration,
             )
             control = Control(picture(1, **(how or {})), failing=failing)
-            worker = Worker(config, control, control, control, control)
+            worker = Worker(config, control, control, control, control, control)
             await worker.start()
             stack.push_async_callback(worker.stop)
             state = ServerState()

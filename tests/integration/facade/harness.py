@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from facade.evidence import Comparison, ShadowCounts
 from facade.ports import WorkerStatus
 from facade.routes import Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
+from facade.tally import ReadCounts
 from facade.worker import Worker
 from flags.rollout import OFF, ON, Rollout, Rule
 from flags.side import Side
@@ -230,6 +231,7 @@ class Control:
     counts: list[ShadowCounts] = field(default_factory=list)
     samples: list[Comparison] = field(default_factory=list)
     progress: dict[tuple[str, Side], float] = field(default_factory=dict)
+    told: list[ReadCounts] = field(default_factory=list)
 
     def passed(self) -> dict[tuple[str, Side], float]:
         return self.progress
@@ -249,6 +251,11 @@ class Control:
 
     def retire(self, worker: str) -> None:
         self.retired.append(worker)
+
+    def tell(self, counts: Sequence[ReadCounts]) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.told += counts
 
     def record(self, worker: str, counts: Any, samples: Any) -> None:
         self.counts += counts

@@ -6,8 +6,9 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from facade.config import Limits, ShadowRules
 from tests.integration.facade.harness import Answering, Facade, Received, RecordingUpstream, Starting, ok, raw
 
 LIMITS = Limits(shadow_queue=32, shadow_senders=3, shadow_body=64 * 1024)
+MEBIBYTE = 1024 * 1024
 CLIENTS, EACH = 6, 40
 BODY = bytes(range(256)) * 8
 HEAVY = b"X-Weight: " + b"w" * 28_000
@@ -126,7 +128,7 @@ async def hostile_facade(start: Starting) -> tuple[Facade, set[bytes]]:
 
 
 @asynccontextmanager
-async def nothing_left_behind(facade: Facade) -> AsyncIterator[None]:
+async def nothing_left_behind(facade: Facade, *, connects: bool = True) -> AsyncIterator[None]:
     """Connections to the service stay few, and afterwards no task and no request is left."""
     before = asyncio.all_tasks()
     most = 0
@@ -142,7 +144,7 @@ async def nothing_left_behind(facade: Facade) -> AsyncIterator[None]:
     yield
     yielding = False
     await watching
-    assert 0 < most <= LIMITS.shadow_senders
+    assert connects <= most <= LIMITS.shadow_senders
     serving = RecordingUpstream._serve.__name__
 
     def left() -> set[str]:
@@ -177,21 +179,51 @@ async def test_i5_i10_clients_see_nothing_of_a_shadow_that_is_gone(start: Starti
     assert {"connect"} <= drops.keys() <= {"connect", "queue_full", "breaker_open"}
 
 
-async def test_i5_i10_clients_see_nothing_of_a_shadow_that_never_reads(start: Starting) -> None:
-    """A server that lets the kernel accept and takes nothing: what is sent to it stays in the facade."""
-    facade, _ = await hostile_facade(start)
-    expected = await answers(facade, 1, HEAVY)
-    await facade.service.stop()
+@contextmanager
+def deaf_service(port: int) -> Iterator[None]:
+    """A server that lets the kernel accept, and takes nothing."""
     with closing(socket.socket()) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        deaf.bind(("127.0.0.1", facade.service.port))
+        deaf.bind(("127.0.0.1", port))
         deaf.listen(1)
+        yield
+
+
+async def test_i5_i10_clients_see_nothing_of_a_shadow_that_never_reads(start: Starting) -> None:
+    """What is sent there stays in the facade."""
+    facade, _ = await hostile_facade(start)
+    expected = await answers(facade, 1, HEAVY)
+    await facade.service.stop()
+    with deaf_service(facade.service.port):
         await facade.serve(shadow=100)
         async with nothing_left_behind(facade):
             assert await answers(facade, EACH, HEAVY) == expected
             drops = await settled(facade, CLIENTS * EACH)
     assert drops.keys() <= {"timeout", "connect", "queue_full", "breaker_open"}
+
+
+@pytest.mark.parametrize(("most", "reasons"), [(11 * MEBIBYTE, {"timeout"}), (MEBIBYTE, {"body_too_large"})])
+async def test_i5_i10_a_mirrored_upload_that_nobody_reads_holds_up_no_client(
+    start: Starting, most: int, reasons: set[str]
+) -> None:
+    """Ten megabytes, to a service that takes none of it; and to one for which they are too many to keep."""
+    facade = await start(
+        {"shadow": 100},
+        shadow={"search": ShadowRules(timeout=0.15, mirror=frozenset({"/search/saved"}))},
+        limits=replace(LIMITS, shadow_body=most, shadow_queue=2),
+        recheck_delay=0.0,
+    )
+    await facade.service.stop()
+    with deaf_service(facade.service.port):
+        client = await facade.client()
+        async with nothing_left_behind(facade, connects=most > MEBIBYTE):
+            for _ in range(4):
+                answer = await client.post(b"/search/saved", bytes(10 * MEBIBYTE))
+                assert (answer.status, answer.body) == (200, b"hello")
+            drops = await settled(facade, 4)
+    assert [len(request.body) for request in facade.monolith.requests] == [10 * MEBIBYTE] * 4
+    assert reasons <= drops.keys() <= reasons | {"queue_full", "breaker_open"}
 
 
 Attack = Callable[[Facade], Awaitable[None]]

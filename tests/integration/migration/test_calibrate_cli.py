@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from facade.evidence import ShadowCounts
 from facade.noise import FieldNoise, Noise, Traits
@@ -17,6 +18,7 @@ from migration.control import Control
 from migration.evidence import ControlEvidence, Retention
 from migration.noise import FIELDS_KEPT, noise_of
 from migration.plan import Plan
+from migration.schema.tables import shadow_noise
 
 PLAN = """
 [monolith]
@@ -94,6 +96,20 @@ def test_pairs_have_a_retention_and_fields_have_a_cap(
     monkeypatch.setattr(Control, "now", lambda *_: later)
     ControlEvidence(control, {"search": Retention(days=1.0)}).record("a", [counted()], [])
     assert noise_of(control, "search", 0.0)[ROUTE].pairs == 100
+
+
+def test_old_pairs_become_one_row_an_hour(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 3600.0 * 1000
+    monkeypatch.setattr(Control, "now", lambda *_: at)
+    for minute in (10, 20, 30, 70):
+        at = 3600.0 * 1000 + 60 * minute
+        ControlEvidence(control).record("a", [counted(id=volatile())], [])
+    at += 2 * 86_400
+    ControlEvidence(control).record("a", [counted()], [])
+    with control.read() as connection:
+        rows = connection.execute(select(shadow_noise.c.slot, shadow_noise.c.pairs).order_by("slot")).all()
+    assert [tuple(row) for row in rows][:2] == [(3600 * 1000, 300), (3600 * 1001, 100)]
+    assert noise_of(control, "search", 3600.0 * 1000)[ROUTE].fields["$.id", "value"].both == 120
 
 
 def test_noise_becomes_rules_that_the_plan_reads(run: Running, control: Control, tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ def test_raising_reads_is_approved_up_to_a_share_and_lowering_by_nobody(world: W
     with pytest.raises(GateClosed):
         world.controller.ramp(PHASE, 26)
     world.controller.ramp(PHASE, 0)
+    plan = ["--plan", str(world.plan.file)]
+    refused = CliRunner().invoke(app, ["flags", "set", f"{PHASE}.reads", "26", *plan])
+    assert isinstance(refused.exception, GateClosed)
+    assert CliRunner().invoke(app, ["flags", "set", f"{PHASE}.reads", "25", *plan]).exit_code == 0
 
 
 def test_an_approval_ends_with_its_time_its_plan_and_its_stage(world: World, tmp_path: Path) -> None:

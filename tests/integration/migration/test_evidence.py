@@ -160,6 +160,17 @@ def test_minutes_become_hours_after_a_day_and_nothing_is_lost(
     assert shadow_summary(control, "search", hour, hour + HOUR).total.matched == 3
 
 
+def test_periods_that_follow_each_other_share_no_minute(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = int(time.time()) // 60 * 60 - 600.0
+    for minute in range(5):
+        record_at(control, monkeypatch, begin + 60.0 * minute)
+    middle = begin + 130.0
+    parts = [shadow_summary(control, "search", begin, middle), shadow_summary(control, "search", middle)]
+    assert [part.total.matched for part in parts] == [2, 3]
+
+
 def test_i10_workers_that_are_first_in_a_slot_together_lose_nothing(control: Control) -> None:
     together = threading.Barrier(4)
 

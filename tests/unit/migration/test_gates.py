@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from migration.gate_facts import IdleFact
 from migration.gates import CheckFact, ConsentFact, Facts, GateVerdict, Limits, Step, Verdict, gates
+from migration.gates_of_people import of_people
+from migration.read_answers import Answers, Both
 from migration.stages import Stage
 
 GOOD = Facts(
@@ -132,8 +134,38 @@ def test_approvals_and_confirmations_name_who_is_missing_and_what_to_run() -> No
 
 
 def test_a_greater_share_of_the_reads_asks_only_people() -> None:
-    bad = replace(GOOD, backfilled=False, check=None, consent=ConsentFact("reads 25", needed=1))
-    assert [v.name for v in gates(Step("reads", 2500), bad, Limits())] == ["approvals"]
+    asked = ConsentFact("reads 25", needed=1, confirmed={"it is monday": "ann"})
+    verdicts = of_people("search", asked, "it failed.")
+    assert [(v.name, v.open) for v in verdicts] == [
+        ("guard", False),
+        ("confirmations", True),
+        ("approvals", False),
+    ]
+    assert "strangler guard acknowledge search" in verdicts[0].remedy
+
+
+def answered(reads: int, failed: int, pace: float) -> Answers:
+    return Answers(reads, failed, {pace: reads - failed})
+
+
+@pytest.mark.parametrize(
+    ("service", "monolith", "wanted", "closed"),
+    [
+        (answered(1000, 1, 20.0), answered(1000, 1, 20.0), 500, {}),
+        (answered(0, 0, 20.0), answered(1000, 0, 20.0), 0, {}),
+        (answered(100, 0, 20.0), answered(1000, 0, 20.0), 500, {"errors": Verdict.INCONCLUSIVE}),
+        (answered(1000, 80, 20.0), answered(1000, 2, 20.0), 0, {"errors": Verdict.FAIL}),
+        (answered(1000, 80, 20.0), answered(0, 0, 20.0), 0, {"errors": Verdict.FAIL}),
+        (answered(40, 1, 20.0), answered(40, 0, 20.0), 0, {"errors": Verdict.INCONCLUSIVE}),
+        (answered(1000, 0, 50.0), answered(1000, 0, 20.0), 0, {"latency": Verdict.FAIL}),
+        (answered(1000, 0, 50.0), answered(5, 0, 20.0), 0, {}),
+    ],
+)
+def test_errors_and_latency_of_both_sides_are_asked_before_live(service, monolith, wanted, closed) -> None:
+    facts = replace(GOOD, answers=Both(service, monolith))
+    found = gates(Stage.LIVE, facts, Limits(min_reads=wanted))
+    assert {v.name: v.verdict for v in found if not v.open} == closed
+    assert all(v.remedy for v in found if not v.open)
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000))

@@ -188,6 +188,7 @@ def test_the_next_steps_name_the_worst_of_each_kind_and_the_command() -> None:
     texts = [step.text for step in steps]
     assert texts[0].startswith("Look at status in GET /search (another status, 1 time)")
     assert texts[1].startswith("Look at $.items[*].score in GET /search (another value, 9 times)")
+    assert steps[2].command == "strangler calibrate search --share 10"
     assert any("$.never" in text for text in texts)
     assert any("slower than the monolith" in text for text in texts)
     assert steps[-1].command == "strangler shadow search"
