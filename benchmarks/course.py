@@ -9,7 +9,7 @@ from pathlib import Path
 import jwt
 
 from benchmarks import ours
-from benchmarks.load import requests_per_second
+from benchmarks.load import CONNECTIONS, requests_per_second
 from benchmarks.open_loop import Latencies, latencies
 from benchmarks.pinning import pinned
 from benchmarks.servers import free_port, running
@@ -63,10 +63,10 @@ class Course:
         with pinned(self.proxy), running(command, port, environment):
             yield port
 
-    def throughput(self, port: int, *cores: int) -> float:
+    def throughput(self, port: int, *cores: int, connections: int = CONNECTIONS) -> float:
         """Requests a second in a closed loop."""
         with pinned(*(cores or (self.load,))):
-            return requests_per_second(_url(port), _fields(), self.seconds)
+            return requests_per_second(_url(port), _fields(), self.seconds, connections)
 
     def p99(self, port: int, rate: float) -> float:
         """Milliseconds, at ``rate`` requests a second."""

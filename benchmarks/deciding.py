@@ -8,7 +8,8 @@ from facade.decide import decide
 from facade.decision import Decision
 from facade.routes import Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
-from flags.rollout import Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 

@@ -1,22 +1,29 @@
-"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags, and how long a
-change of one takes until every worker of a facade serves it; and how long a burst of errors lasts.
+"""How long a sticky percentage takes to evaluate, beside UnleashClient with the same flags; whom it lets in;
+how long a change of one takes until every worker serves it, also where a real Unleash keeps it;
+how long a burst of errors lasts.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from statistics import median
 from time import perf_counter
 
 from UnleashClient import UnleashClient  # type: ignore[attr-defined]  # re-exported without saying so
 from UnleashClient.cache import FileCache
 
-from benchmarks.flip import flips
+from benchmarks.flip import flips, flips_in_unleash
 from benchmarks.guard import bursts
 from benchmarks.rounds import Options, interleave, report
 from benchmarks.writes import p99
 from flags.document import Feature, document, gradual
+from flags.rule import compile_feature
 from flags.snapshot import FlagSnapshot, compile_snapshot
+from migration.demo.errors import ServerUnavailableError
+from migration.demo.servers import PostgreSQLServer
+from tests.servers.unleash import provided
 
 FLAG = "search.reads"
 KEYS = tuple(f"user-{number}" for number in range(1000))
@@ -60,9 +67,34 @@ def ours(snapshot: FlagSnapshot) -> Callable[[str], bool]:
     return lambda key: snapshot.enabled(FLAG, key)
 
 
+def spread() -> dict[str, float]:
+    """How many of 100,000 ids a tenth lets in, in percent, and how many of them a greater share puts out."""
+    ids = [str(number) for number in range(100_000)]
+    inside = [
+        {key for key in ids if rule.enabled(key)}
+        for rule in (compile_feature(gradual(FLAG, share)) for share in (1000, 2500, 5000))
+    ]
+    evicted = sum(len(fewer - more) for fewer, more in pairwise(inside))
+    return {"share_at_10": len(inside[0]) / 1000, "evicted_ids": float(evicted)}
+
+
+def through_unleash(count: int) -> list[float]:
+    """As `flips_in_unleash`; empty, with the reason, where there is no server to start."""
+    try:
+        with (
+            PostgreSQLServer(os.environ.get("STRANGLER_TEST_POSTGRESQL") or None) as postgresql,
+            provided(postgresql.create_database) as server,
+        ):
+            return flips_in_unleash(count, server)
+    except ServerUnavailableError as error:
+        print(error)
+        return []
+
+
 def main() -> None:
     options = Options.parse(__doc__ or "")
     flipped = flips(200 if options.quick else 1000)
+    unleashed = through_unleash(10 if options.quick else 50)
     ended = bursts(3 if options.quick else 10)
     one, many = (compile_snapshot(1, features(count)) for count in (1, 1000))
     with unleash_client(features(1)) as client:
@@ -85,8 +117,11 @@ def main() -> None:
         "vs_unleash_client": samples.ratio("UnleashClient", "strangler"),
         "flip_ms_p50": median(flipped),
         "flip_ms_p99": p99(flipped),
+        **spread(),
         "guard_ms": median(ended),
     }
+    if unleashed:
+        results |= {"unleash_flip_ms_p50": median(unleashed), "unleash_flip_ms_p99": p99(unleashed)}
     report("Evaluating a sticky percentage", samples, "µs", results, options)
 
 

@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 from benchmarks.scratch import PHASE, WORKERS, Databases, Scratch, scratch
 from flags.percent import FULL
 from migration.flag_desk import FlagDesk
+from migration.following import home
 from migration.stages import Stage
 from migration.workers import ControlWorkers
+from tests.servers.unleash import Unleash, until
 
 SIDES = {0: b"monolith", FULL: b"service"}
 """Which application answers at which share."""
@@ -67,6 +69,43 @@ def flips(count: int) -> list[float]:
         changed = Condition()
         with asking(migration.url, changed) as askers:
             return [flip(migration, share, askers, changed) for share in islice(cycle((FULL, 0)), count)]
+
+
+def flips_in_unleash(count: int, server: Unleash) -> list[float]:
+    """The same, by a change made in Unleash: until each worker answers so."""
+    account, name = server.account, f"{PHASE}.reads"
+    tokens = (("token", account.token), ("admin_token", account.admin_token))
+    with tempfile.TemporaryDirectory(prefix="strangler-flip-") as directory:
+        for file, token in tokens:
+            Path(directory, file).write_text(token)
+        said = {"url": account.url, "environment": account.environment, "project": account.project}
+        said |= {f"{file}_file": file for file, _ in tokens}
+        flags = "[flags.unleash]\n" + "".join(f'{key} = "{value}"\n' for key, value in said.items())
+        databases = Databases.sqlite(Path(directory))
+        server.archive(name)
+        with scratch(Path(directory), databases, moves_data=False, flags=flags) as migration:
+            migration.reach(Stage.RAMP)
+            until(lambda: home(migration.wiring.control, account.url).untold == ())
+            changed = Condition()
+            with asking(migration.url, changed) as askers:
+                return [
+                    flip_in_unleash(server, name, share, askers, changed)
+                    for share in islice(cycle((FULL, 0)), count)
+                ]
+
+
+def flip_in_unleash(
+    server: Unleash, name: str, share: int, askers: Sequence[Asker], changed: Condition
+) -> float:
+    """Milliseconds for one. Raises RuntimeError when a worker goes on answering from the other side."""
+    side = SIDES[share]
+    time.sleep(random.uniform(0, 1))  # Unleash looks once a second for what changed in it
+    began = time.perf_counter()
+    server.move(name, share // 100)
+    with changed:
+        if not changed.wait_for(lambda: all(asker.side == side for asker in askers), PATIENCE_SECONDS):
+            raise RuntimeError(f"a worker does not answer from the {side.decode()}")
+        return (max(asker.since for asker in askers) - began) * 1000
 
 
 def flip(migration: Scratch, share: int, askers: Sequence[Asker], changed: Condition) -> float:

@@ -15,8 +15,10 @@ import uvloop
 CONNECTIONS = 32
 
 
-def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) -> float:
-    """Keep CONNECTIONS connections busy for ``seconds``. Raises RuntimeError when an answer is an error."""
+def requests_per_second(
+    url: str, headers: Mapping[str, str], seconds: float, connections: int = CONNECTIONS
+) -> float:
+    """Keep connections busy for ``seconds``. Raises RuntimeError when an answer is an error."""
     wrk = shutil.which("wrk")
     if wrk is None:
         command = [
@@ -25,6 +27,7 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
             "benchmarks.load",
             url,
             str(seconds),
+            str(connections),
             *(f"{k}: {v}" for k, v in headers.items()),
         ]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -32,7 +35,7 @@ def requests_per_second(url: str, headers: Mapping[str, str], seconds: float) ->
     command = [
         wrk,
         "-t1",
-        f"-c{CONNECTIONS}",
+        f"-c{connections}",
         f"-d{max(1, round(seconds))}s",
         "--timeout",
         "10s",
@@ -86,9 +89,9 @@ class _Client(asyncio.Protocol):
             self._transport.write(self._request)
 
 
-async def _drive(host: str, port: int, request: bytes, seconds: float) -> float:
+async def _drive(host: str, port: int, request: bytes, seconds: float, connections: int) -> float:
     loop = asyncio.get_running_loop()
-    for _ in range(CONNECTIONS):
+    for _ in range(connections):
         await loop.create_connection(lambda: _Client(request), host, port)
     before, started = _Client.answered, perf_counter()
     await asyncio.sleep(seconds)
@@ -97,5 +100,6 @@ async def _drive(host: str, port: int, request: bytes, seconds: float) -> float:
 
 if __name__ == "__main__":
     url = urlsplit(sys.argv[1])
-    head = request(sys.argv[1], dict(line.split(": ", 1) for line in sys.argv[3:]))
-    print(uvloop.run(_drive(url.hostname or "", url.port or 80, head, float(sys.argv[2]))))
+    head = request(sys.argv[1], dict(line.split(": ", 1) for line in sys.argv[4:]))
+    seconds, connections = float(sys.argv[2]), int(sys.argv[3])
+    print(uvloop.run(_drive(url.hostname or "", url.port or 80, head, seconds, connections)))

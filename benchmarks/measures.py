@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.course import Course
 from benchmarks.deciding import Deciding
+from benchmarks.load import CONNECTIONS
 from benchmarks.proxies import (
     NotInstalledError,
     envoy_command,
@@ -88,7 +89,8 @@ def decision(course: Course) -> Measured:
 
 
 def workers(course: Course) -> Measured:
-    """Twice everything: one worker shares one core with its load and backend, two workers share two cores.
+    """Twice everything: one worker shares one core with its load and backend, two workers share two cores,
+    and each has as many connections as the one.
 
     With the load on the second core there would be nothing left of it for a second worker to win.
     """
@@ -101,7 +103,7 @@ def workers(course: Course) -> Measured:
         samples = interleave(
             {
                 "one worker, one core": partial(course.throughput, one, course.proxy),
-                "two workers, two cores": partial(course.throughput, two, *both),
+                "two workers, two cores": partial(course.throughput, two, *both, connections=2 * CONNECTIONS),
             },
             course.rounds,
         )

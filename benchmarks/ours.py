@@ -13,7 +13,8 @@ from facade.routing_key import RoutingKey
 from facade.server import run
 from facade.snapshot import PhaseTraffic, Snapshot
 from facade.worker import Worker
-from flags.rollout import ON, Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import ON, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 

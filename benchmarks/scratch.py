@@ -68,12 +68,15 @@ class Scratch:
 
 
 @contextmanager
-def scratch(directory: Path, databases: Databases, *, moves_data: bool) -> Iterator[Scratch]:
-    """The applications, the facade with two workers and, when orders move with their traffic, the relay."""
+def scratch(directory: Path, databases: Databases, *, moves_data: bool, flags: str = "") -> Iterator[Scratch]:
+    """The applications, the facade with two workers and, when orders move with their traffic, the relay.
+
+    ``flags`` is what the plan says of them.
+    """
     ports = {name: free_port() for name in ("monolith", "service", "facade", "admin")}
     plan = directory / "strangler.toml"
     plan.write_text(
-        _PLAN.format(**ports, databases=databases, workers=WORKERS) + (_TABLES if moves_data else "")
+        flags + _PLAN.format(**ports, databases=databases, workers=WORKERS) + (_TABLES if moves_data else "")
     )
 
     def start(name: str, command: Sequence[str]) -> Process:

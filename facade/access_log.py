@@ -5,7 +5,7 @@ import re
 import sys
 from functools import lru_cache
 from time import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
@@ -31,39 +31,36 @@ class AccessLog:
     """Makes lines on the event loop, writes them from the watcher thread: a slow stream delays no request,
     and neither does a thread that formats much at once while it holds the interpreter's lock."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO | None = None) -> None:
+        self._stream = sys.stdout.buffer if stream is None else stream
         self._lines: list[bytes] = []
         self._dropped = 0
 
     def add(self, exchange: "Exchange", phase: str, route: str, seconds: float) -> None:
-        lines = self._lines
-        if len(lines) >= _MOST:
+        if len(self._lines) >= _MOST:
             self._dropped += 1
             return
-        lines.append(
-            _LINE
-            % (
-                time(),
-                exchange.request_id,
-                exchange.fields.trace or trace_begun(exchange.parent),
-                exchange.method,
-                _path(raw_path(exchange.target)),
-                exchange.status,
-                _labels(phase, route, exchange.side, exchange.reason),
-                exchange.first_byte * 1000,
-                seconds * 1000,
-            )
+        line = _LINE % (
+            time(),
+            exchange.request_id,
+            exchange.fields.trace or trace_begun(exchange.parent),
+            exchange.method,
+            _path(raw_path(exchange.target)),
+            exchange.status,
+            _labels(phase, route, exchange.side, exchange.reason),
+            exchange.first_byte * 1000,
+            seconds * 1000,
         )
+        self._lines.append(line)  # looked up when the line is there: what `write` took gets no more
 
     def write(self) -> None:
         """Write what was collected. Called from the watcher thread."""
         lines, self._lines = self._lines, []
         dropped, self._dropped = self._dropped, 0
         if dropped:
-            self._stream.write(f'{{"dropped":{dropped}}}\n')
+            lines.append(b'{"dropped":%d}\n' % dropped)
         if lines:
-            self._stream.write(b"".join(lines).decode())
+            self._stream.write(b"".join(lines))
             self._stream.flush()
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
-from facade.headers import HOP_BY_HOP, PSEUDONYM
+from facade.edge import PSEUDONYM
+from facade.headers import HOP_BY_HOP
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

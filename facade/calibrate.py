@@ -1,11 +1,13 @@
 """Two answers by the monolith and one by the service, to the same request: what differs where. Pure."""
 
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from facade.compare import Answer, Rules, compare
 from facade.compare_location import Asked
+from facade.compare_paths import RuleError
 from facade.compare_rules import Rule, RuleKind
 from facade.noise import ORDER, Field, Traits
 from facade.redact import redact_path
@@ -33,36 +35,60 @@ def calibrate(primary: Answer, again: Answer, shadow: Answer, rules: Rules, aske
 
 
 def _differing(primary: Answer, other: Answer, rules: Rules, asked: Asked) -> dict[Field, Traits]:
-    """The fields in which two answers differ. Lists of which only the order differs count as that alone."""
-    found = _watched(primary, other, rules, asked)
-    lists = {path for place, _ in found for path in _lists_above(place)}
-    for path in sorted(lists, key=len)[:_LISTS]:
-        if not any(_is_below(place, path) for place, _ in found):
+    """The fields in which two answers differ. A list with its items in another order counts as that."""
+    found, tried, order = _watched(primary, other, rules, asked), set[str](), dict[Field, Traits]()
+    while len(tried) < _LISTS and (lists := _lists(found.counts) - tried):
+        path = min(lists, key=lambda each: (len(each), each))
+        tried.add(path)
+        try:
+            unordered = Rule(RuleKind.UNORDERED, path)
+        except RuleError:  # what was redacted in it is no path any more
             continue
-        free = replace(rules, rules=(*rules.rules, Rule(RuleKind.UNORDERED, path)))
-        unordered = _watched(primary, other, free, asked)
-        if not any(_is_below(place, path) for place, _ in unordered):
-            found = {**unordered, (path, ORDER): Traits()}
-            rules = free
-    return found
+        free = replace(rules, rules=(*rules.rules, unordered))
+        freed = _watched(primary, other, free, asked)
+        if _explains(path, freed.counts, found.counts):
+            found, rules = freed, free
+            order[path, ORDER] = Traits()
+    return {place: found.traits.get(place) or Traits() for place in found.counts} | order
 
 
-def _watched(primary: Answer, other: Answer, rules: Rules, asked: Asked) -> dict[Field, Traits]:
+class _Watched(NamedTuple):
+    """How often each field differed, and what its values have in common."""
+
+    counts: Mapping[Field, int]
+    traits: Mapping[Field, Traits]
+
+
+def _watched(primary: Answer, other: Answer, rules: Rules, asked: Asked) -> _Watched:
     traits: dict[Field, Traits] = {}
 
     def watch(path: str, kind: str, one: Any, two: Any) -> None:
         if kind == "value":
             traits.setdefault((redact_path(path), kind), Traits()).add(one, two)
 
-    outcome = compare(primary, other, rules, asked, watch)
-    return {place: traits.get(place) or Traits() for place in outcome.fields}
+    return _Watched(compare(primary, other, rules, asked, watch).fields, traits)
 
 
-def _lists_above(path: str) -> list[str]:
-    """The paths of the lists that a field is in, the outermost first."""
-    parts = path.split("[*]")
-    return ["[*]".join(parts[:depth]) for depth in range(1, len(parts))] if path.startswith("$") else []
+def _explains(path: str, freed: Mapping[Field, int], found: Mapping[Field, int]) -> bool:
+    """Whether less differs without the order: no item is left over or of another type, where there was one or
+    more differed."""
+    before, after = sum(found.values()), sum(freed.values())
+    return not _odd_items(path, freed) and (after < before or (after == before and _odd_items(path, found)))
 
 
-def _is_below(path: str, above: str) -> bool:
-    return path.startswith(f"{above}[*]")
+def _odd_items(path: str, fields: Iterable[Field]) -> bool:
+    return any(place == f"{path}[*]" and kind != "value" for place, kind in fields)
+
+
+def _lists(fields: Iterable[Field]) -> set[str]:
+    """The paths of the lists that these fields are in."""
+    return {
+        path[: step.start()]
+        for path, _ in fields
+        if path.startswith("$")
+        for step in _STEP.finditer(path)
+        if step[0] == "[*]"
+    }
+
+
+_STEP = re.compile(r"\['(?:[^'\\]|\\.)*'\]|\[\*\]")

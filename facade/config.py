@@ -204,6 +204,7 @@ class FacadeConfig:
     ``read_your_writes`` are the phases whose clients read what they wrote; ``rate_limits`` has the limit of
     all requests under an empty name. ``memory`` is the directory of what the workers of this host share: who
     wrote, and how fast who comes. ``retries`` is how often one request is sent again at most. Without
+    ``properties`` are where requests say what flags ask for besides the routing key. Without
     ``tokens`` none is looked at; with them, ``authenticated`` are the phases that want one. Without
     ``override_secret`` nobody can force a side.
     """
@@ -211,6 +212,7 @@ class FacadeConfig:
     monolith: Backend
     services: Mapping[str, Backend] = field(default_factory=dict)
     routing_keys: Mapping[str, RoutingKey] = field(default_factory=dict)
+    properties: Mapping[str, Mapping[str, RoutingKey]] = field(default_factory=dict)
     shadow: Mapping[str, ShadowRules] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)

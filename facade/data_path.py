@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from facade.access_log import AccessLog
 from facade.config import FacadeConfig
 from facade.counters import Counters
+from facade.edge import Edge
 from facade.gate import Gate
-from facade.headers import Edge, Fields
+from facade.headers import Fields
 from facade.health import HealthChecks
 from facade.hold import Holds
 from facade.instances import Instances
@@ -45,6 +46,7 @@ class DataPath:
         self.timeouts = config.timeouts
         self.limits = config.limits
         self.routing_keys = config.routing_keys
+        self.properties = config.properties
         self.retries = config.retries
         self.counters = Counters()
         self.tally = Tally()

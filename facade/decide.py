@@ -7,16 +7,23 @@ fallback) starts from this decision, or makes a new one.
 from facade.decision import AGGREGATED, UNCLAIMED, UNMATCHED, Choices, Decision
 from facade.routes import Match, Route
 from facade.snapshot import Snapshot
+from flags.context import Context
 from flags.side import MONOLITH, SERVICE, Side
 
 
 def decide(
-    snapshot: Snapshot, match: Match | None, key: str | None, sticky: str | None, sample: bytes
+    snapshot: Snapshot,
+    match: Match | None,
+    key: str | None,
+    sticky: str | None,
+    sample: bytes,
+    context: Context | None = None,
 ) -> Decision:
     """Decide one request.
 
     ``key`` is its routing key; ``sticky`` stands in for a missing one when a read is split (the value of
-    the facade's own cookie), but never owns a write. The shadow's share is drawn by ``sample``.
+    the facade's own cookie), but never owns a write. The shadow's share is drawn by ``sample``. ``context``
+    is for the flags that ask for more.
     """
     if match is None:
         return UNMATCHED
@@ -26,9 +33,9 @@ def decide(
         return UNCLAIMED if route.aggregate is None else AGGREGATED
     if match.write or route.retired:
         return _decide_write(choices, route, key, write=match.write)
-    if choices.reads.enabled(key or sticky):
+    if choices.reads.enabled(key or sticky, context):
         return choices.service
-    return choices.shadowed if choices.shadow.includes(sample) else choices.monolith
+    return choices.shadowed if choices.shadow.includes(sample, context) else choices.monolith
 
 
 def _decide_write(choices: Choices, route: Route, key: str | None, *, write: bool) -> Decision:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from flags.rollout import OFF, ON, Rule
+from flags.rule import OFF, ON, Rule
 from flags.side import MONOLITH, SERVICE, Side
 from flags.snapshot import FlagSnapshot
 

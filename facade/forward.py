@@ -1,11 +1,13 @@
 """A request at an upstream: streamed there and its answer back, with back-pressure both ways."""
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from facade.answer import Head, agrees, compose, switched
 from facade.delivery import ANSWER, FIRST_BYTE, OVER, Delivery
-from facade.outgoing import body_part, last_chunk, request_end, request_head
+from facade.outgoing import body_part, by_own_name, last_chunk, request_end, request_head
+from facade.own_name import without_own_name
 from facade.tunnel import tunnel
 from facade.upstream import Failure, UpstreamConnection
 
@@ -144,6 +146,9 @@ class Forward(Delivery):
         chunked = (head.chunked or (head.length == -1 and not bodyless)) and not exchange.fields.http10
         self._chunking = chunked and not bodyless
         lines = exchange.lines if exchange.pin is None else exchange.lines + exchange.wrote(exchange.pin)
+        pool = self._pool
+        if pool is not None and by_own_name(exchange.fields, pool.upstream):
+            head = replace(head, block=without_own_name(head.block, pool.upstream))
         if not head.named:
             lines = b"X-Request-ID: %b\r\n%b" % (exchange.request_id, lines)
         return compose(head, lines, chunked=chunked, close=exchange.closes())

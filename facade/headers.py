@@ -9,9 +9,12 @@ because CGI-style servers cannot tell the two apart.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import Final
 
+from facade.edge import FORWARDING, Edge, Noted
 from facade.trace import trace_of
 
 HOP_BY_HOP = frozenset(
@@ -31,16 +34,40 @@ SHADOW_MARKER = b"x-strangler-shadow"
 OVERRIDE = b"x-strangler-side"
 METHOD_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
 """What frameworks take another method from."""
-PSEUDONYM = b"strangler"
-"""How the facade calls itself in ``Via``."""
 
-_FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via"})
 _OWN = frozenset({SHADOW_MARKER, OVERRIDE, b"x-real-ip", b"x-request-id", b"expect"})
 _TRACE = frozenset({b"traceparent", b"tracestate"})
 _NEVER_NOMINATED = frozenset({b"host", b"content-length", b"close", b"keep-alive"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
+_LOOKED_AT = FORWARDING | frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"expect",
+        b"upgrade",
+        b"te",
+        b"traceparent",
+        b"x-request-id",
+    }
+)
+_LONGEST_KNOWN = 64
+
+
+class _Passage(Enum):
+    """What becomes of a request's field: it passes, stops here, or passes when a trusted hop wrote it."""
+
+    PASSES = "passes"
+    STOPS = "stops"
+    TRUSTED = "trusted"
+
+
+_PASSES: Final = _Passage.PASSES  # as `flags.side.MONOLITH`
+_STOPS: Final = _Passage.STOPS
+_TRUSTED: Final = _Passage.TRUSTED
 
 
 class Refused(Exception):  # noqa: N818 (it is an answer to the client, not a fault of the facade)
@@ -49,15 +76,6 @@ class Refused(Exception):  # noqa: N818 (it is an answer to the client, not a fa
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What is known of a client's connection: its address, whether it is a trusted hop, and the scheme."""
-
-    peer: bytes
-    trusted: bool
-    scheme: bytes
 
 
 @dataclass(slots=True)  # not frozen, since that would double what making one takes
@@ -108,29 +126,43 @@ def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields
     lines = block[:-2].split(b"\r\n") if block else []
     if len(lines) > most:
         raise Refused(431, f"more than {most} header fields")
-    pairs = tuple(_split(line) for line in lines)
-    nominated = _nominated(pairs)
-    length, chunked = _framing(pairs, http10=http10)
-    host = _host(pairs, http10=http10)
-    expect = _expect(pairs) and not http10
-    upgrade = _upgrade(pairs, nominated) if length <= 0 and not chunked and not http10 else None
-    trace = trace_of([value for name, value in pairs if name == b"traceparent"])
+    if len(block.translate(None, _CONTROLS)) != len(block) - 2 * len(lines):
+        raise _malformed()
+    pairs, going = [], []
+    noted: dict[bytes, list[bytes]] = {}
+    for line in lines:
+        raw, colon, value = line.partition(b":")
+        if not colon:
+            raise _malformed()
+        name, passage, note = _known(raw) if len(raw) <= _LONGEST_KNOWN else _judge(raw)
+        pair = (name, value.strip(b" \t"))
+        pairs.append(pair)
+        going.append(passage is _PASSES or (passage is _TRUSTED and edge.trusted))
+        if note:
+            noted.setdefault(note, []).append(pair[1])
+    nominated = _nominated(noted)
+    length, chunked = _framing(noted, http10=http10)
+    host = _host(noted, http10=http10)
+    expect = _expect(noted) and not http10
+    upgrade = _upgrade(noted, nominated) if length <= 0 and not chunked and not http10 else None
+    trace = trace_of(noted.get(b"traceparent", ()))
+    left_out = (nominated - _NEVER_NOMINATED) | (_TRACE if trace is None else frozenset())
     kept = [
         line
-        for line, (name, _) in zip(lines, pairs, strict=True)
-        if _passes(name, nominated, trusted=edge.trusted) and (trace is not None or name not in _TRACE)
+        for line, (name, _), goes in zip(lines, pairs, going, strict=True)
+        if goes and name not in left_out
     ]
-    kept += _forwarding(pairs, edge, host, b"1.0" if http10 else b"1.1")
+    kept += edge.lines(noted, host, b"1.0" if http10 else b"1.1")
     if upgrade is not None:
         kept += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
-    elif b"te" in nominated and not http10 and _takes_trailers(pairs):
+    elif b"te" in nominated and not http10 and _takes_trailers(noted):
         kept += [b"Connection: TE", b"TE: trailers"]
     if expect:
         kept.append(b"Expect: 100-continue")
-    ids = [value for name, value in pairs if name == b"x-request-id"]
+    ids = noted.get(b"x-request-id", ())
     return Fields(
         block,
-        pairs,
+        tuple(pairs),
         b"\r\n".join(kept) + b"\r\n",
         length,
         chunked,
@@ -140,14 +172,14 @@ def parse_fields(block: bytes, *, edge: Edge, http10: bool, most: int) -> Fields
         ids[0] if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None,
         http10,
         trace,
-        tuple(_instead(pairs)) if b"method" in block.lower() else (),
+        tuple([value.upper() for name in METHOD_FIELDS for value in noted.get(name, ())]),
     )
 
 
 def may_be_set(name: str) -> bool:
     """Whether the facade may set a field of this name by configuration: none that frames or steers."""
     lower = name.lower().encode("latin-1", "replace")
-    return lower not in HOP_BY_HOP | _FORWARDING | _OWN | _TRACE | {b"host", b"content-length", b"cookie"}
+    return lower not in HOP_BY_HOP | FORWARDING | _OWN | _TRACE | {b"host", b"content-length", b"cookie"}
 
 
 def without_upgrade(head: bytes) -> bytes:
@@ -170,26 +202,43 @@ def check_target(method: bytes, target: bytes, fields: Fields) -> None:
         raise Refused(400, "the request target names another host than the Host field")
 
 
-def _split(line: bytes) -> tuple[bytes, bytes]:
-    name, separator, value = line.partition(b":")
-    if not separator or not name or name[0] in b" \t" or name[-1] in b" \t" or _CONTROL.search(line):
-        raise Refused(400, "a header line is malformed")
-    return name.lower(), value.strip(b" \t")
+def _malformed() -> Refused:
+    return Refused(400, "a header line is malformed")
 
 
-def _nominated(pairs: tuple[tuple[bytes, bytes], ...]) -> frozenset[bytes]:
+def _judge(raw: bytes) -> tuple[bytes, _Passage, bytes]:
+    """A field's name in lower case, whether the field goes on, and under which name it is looked at if it is.
+    Raises Refused."""
+    if not raw or raw[0] in b" \t" or raw[-1] in b" \t":
+        raise _malformed()
+    name = raw.lower()
+    plain = name.replace(b"_", b"-")
+    note = plain if plain in METHOD_FIELDS or (plain == name and plain in _LOOKED_AT) else b""
+    return name, _passage(name, plain), note
+
+
+_known = lru_cache(maxsize=1024)(_judge)
+"""There are few names, and judging one takes as long as everything else that is done for its field."""
+
+
+def _passage(name: bytes, plain: bytes) -> _Passage:
+    """Whether a request's field goes on to the upstream as it came, unless ``Connection`` nominates it."""
+    if plain in HOP_BY_HOP or plain in FORWARDING:
+        return _STOPS
+    if plain == b"x-real-ip" or plain.startswith(b"x-forwarded-"):
+        return _TRUSTED if plain == name else _STOPS
+    passes = plain not in _OWN and (plain == name or plain not in {b"host", b"content-length"})
+    return _PASSES if passes else _STOPS
+
+
+def _nominated(noted: Noted) -> frozenset[bytes]:
     """The tokens of the Connection fields: options such as ``close``, and names of fields to leave out."""
-    return frozenset(
-        token.strip(b" \t").lower()
-        for name, value in pairs
-        if name == b"connection"
-        for token in value.split(b",")
-    )
+    values = noted.get(b"connection", ())
+    return frozenset([token.strip(b" \t").lower() for value in values for token in value.split(b",")])
 
 
-def _framing(pairs: tuple[tuple[bytes, bytes], ...], *, http10: bool) -> tuple[int, bool]:
-    lengths = [value for name, value in pairs if name == b"content-length"]
-    codings = [value for name, value in pairs if name == b"transfer-encoding"]
+def _framing(noted: Noted, *, http10: bool) -> tuple[int, bool]:
+    lengths, codings = noted.get(b"content-length", ()), noted.get(b"transfer-encoding", ())
     if len(lengths) > 1 or len(codings) > 1 or (lengths and codings) or (codings and http10):
         raise Refused(400, "the length of the body is ambiguous")
     if codings and codings[0].lower() != b"chunked":
@@ -199,8 +248,8 @@ def _framing(pairs: tuple[tuple[bytes, bytes], ...], *, http10: bool) -> tuple[i
     return (int(lengths[0]) if lengths else -1), bool(codings)
 
 
-def _host(pairs: tuple[tuple[bytes, bytes], ...], *, http10: bool) -> bytes:
-    hosts = [value for name, value in pairs if name == b"host"]
+def _host(noted: Noted, *, http10: bool) -> bytes:
+    hosts = noted.get(b"host", ())
     if not hosts and http10:
         return b""
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
@@ -208,62 +257,21 @@ def _host(pairs: tuple[tuple[bytes, bytes], ...], *, http10: bool) -> bytes:
     return hosts[0]
 
 
-def _expect(pairs: tuple[tuple[bytes, bytes], ...]) -> bool:
-    expectations = [value.lower() for name, value in pairs if name == b"expect"]
-    if any(each != b"100-continue" for each in expectations):
+def _expect(noted: Noted) -> bool:
+    expectations = noted.get(b"expect", ())
+    if any(each.lower() != b"100-continue" for each in expectations):
         raise Refused(417, "the only expectation taken is 100-continue")
     return bool(expectations)
 
 
-def _upgrade(pairs: tuple[tuple[bytes, bytes], ...], nominated: frozenset[bytes]) -> bytes | None:
+def _upgrade(noted: Noted, nominated: frozenset[bytes]) -> bytes | None:
     """What to upgrade to. HTTP/2 would take later requests past the facade, so it is not offered on."""
-    if b"upgrade" not in nominated:
-        return None
-    wanted = [value for name, value in pairs if name == b"upgrade"]
-    if len(wanted) != 1:
+    wanted = noted.get(b"upgrade", ())
+    if b"upgrade" not in nominated or len(wanted) != 1:
         return None
     offers = [offer.strip(b" \t").lower() for offer in wanted[0].split(b",")]
     return None if any(offer.startswith((b"h2", b"http")) for offer in offers) else wanted[0]
 
 
-def _instead(pairs: tuple[tuple[bytes, bytes], ...]) -> Iterator[bytes]:
-    return (value.upper() for name, value in pairs if name.replace(b"_", b"-") in METHOD_FIELDS)
-
-
-def _takes_trailers(pairs: tuple[tuple[bytes, bytes], ...]) -> bool:
-    return any(name == b"te" and b"trailers" in value.lower().split(b",") for name, value in pairs)
-
-
-def _passes(name: bytes, nominated: frozenset[bytes], *, trusted: bool) -> bool:
-    """Whether a request's field goes on to the upstream as it came."""
-    if name in nominated and name not in _NEVER_NOMINATED:
-        return False
-    plain = name.replace(b"_", b"-")
-    if plain in HOP_BY_HOP or plain in _FORWARDING:
-        return False
-    if plain == b"x-real-ip" or (plain.startswith(b"x-forwarded-") and plain not in _FORWARDING):
-        return trusted and plain == name
-    return plain not in _OWN and (plain == name or plain not in {b"host", b"content-length"})
-
-
-def _forwarding(
-    pairs: tuple[tuple[bytes, bytes], ...], edge: Edge, host: bytes, version: bytes
-) -> list[bytes]:
-    """The fields that say where the request came from, extended only when a trusted hop began them."""
-
-    def received(name: bytes) -> list[bytes]:
-        return [value for key, value in pairs if key == name and value] if edge.trusted else []
-
-    vias = [value for key, value in pairs if key == b"via" and value]
-    node = b'"[' + edge.peer + b']"' if b":" in edge.peer else edge.peer
-    element = b"for=" + node + b";proto=" + edge.scheme + (b';host="' + host + b'"' if host else b"")
-    proto, outer = received(b"x-forwarded-proto"), received(b"x-forwarded-host") or ([host] if host else [])
-    lines = [
-        b"Via: " + b", ".join([*vias, version + b" " + PSEUDONYM]),
-        b"X-Forwarded-For: " + b", ".join([*received(b"x-forwarded-for"), edge.peer]),
-        b"X-Forwarded-Proto: " + (proto[0] if proto else edge.scheme),
-        b"Forwarded: " + b", ".join([*received(b"forwarded"), element]),
-    ]
-    if outer:
-        lines.append(b"X-Forwarded-Host: " + outer[0])
-    return lines
+def _takes_trailers(noted: Noted) -> bool:
+    return any(b"trailers" in value.lower().split(b",") for value in noted.get(b"te", ()))

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from facade.config import Upstream
+from facade.headers import Fields
 
 if TYPE_CHECKING:
     from facade.exchange import Exchange
@@ -16,7 +17,7 @@ def request_head(exchange: "Exchange", upstream: Upstream) -> bytes:
     """The request's line and fields, as they came but for what a gateway takes off and adds."""
     fields, target = exchange.fields, exchange.target
     lines = fields.forward if exchange.forward is None else exchange.forward
-    if upstream.own_host or (fields.http10 and fields.nameless):
+    if by_own_name(fields, upstream):
         target, lines = addressed(target, lines, upstream)
     return b"%b %b HTTP/1.1\r\n%b%bX-Request-ID: %b\r\n%b" % (
         exchange.method,
@@ -26,6 +27,11 @@ def request_head(exchange: "Exchange", upstream: Upstream) -> bytes:
         exchange.request_id,
         b"Transfer-Encoding: chunked\r\n\r\n" if fields.chunked else b"\r\n",
     )
+
+
+def by_own_name(fields: Fields, upstream: Upstream) -> bool:
+    """Whether an upstream is called by its own name: when it wants to be, or the client gives none."""
+    return upstream.own_host or (fields.http10 and fields.nameless)
 
 
 def addressed(target: bytes, lines: bytes, upstream: Upstream) -> tuple[bytes, bytes]:

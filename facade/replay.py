@@ -11,7 +11,8 @@ from itertools import count
 from time import monotonic
 
 from facade.config import FacadeConfig
-from facade.headers import SHADOW_MARKER, Edge, Refused, check_target, parse_fields
+from facade.edge import Edge
+from facade.headers import SHADOW_MARKER, Refused, check_target, parse_fields
 from facade.instances import Instances
 from facade.mirror import Copy, NoAnswer, Whole, ask
 from facade.mirrored import Mirrored

@@ -9,7 +9,8 @@ from typing import Any, cast
 import httptools
 
 from facade.config import Limits
-from facade.headers import Edge, Fields, Refused, check_target, parse_fields, without_upgrade
+from facade.edge import Edge
+from facade.headers import Fields, Refused, check_target, parse_fields, without_upgrade
 from facade.trailers import Chunked
 
 _END = b"\r\n\r\n"

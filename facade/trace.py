@@ -1,6 +1,7 @@
 """Trace context (W3C): what a client brings is passed on, otherwise a trace begins here."""
 
 import re
+from collections.abc import Sequence
 from random import getrandbits
 
 _PARENT = re.compile(
@@ -8,7 +9,7 @@ _PARENT = re.compile(
 )
 
 
-def trace_of(parents: list[bytes]) -> bytes | None:
+def trace_of(parents: Sequence[bytes]) -> bytes | None:
     """The trace id in a request's ``traceparent``, None without exactly one valid one."""
     found = _PARENT.fullmatch(parents[0]) if len(parents) == 1 else None
     if found is None or (parents[0][:2] == b"00" and len(parents[0]) != 55):

@@ -11,7 +11,44 @@ from flags.percent import format_percent
 
 class _Part(BaseModel):
     # Unleash adds descriptive keys with its versions; they are kept for whoever exports the document.
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="allow", strict=True, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class Constraint(_Part):
+    """What a context must say under a name. ``values`` are for lists of texts, ``value`` for the rest."""
+
+    context_name: str = Field(alias="contextName")
+    operator: str
+    values: list[str] | None = None
+    value: str | None = None
+    inverted: bool = False
+    case_insensitive: bool = Field(default=False, alias="caseInsensitive")
+
+
+class Segment(_Part):
+    """Constraints with an id that strategies share."""
+
+    id: int
+    constraints: list[Constraint] = []
+
+
+class Override(_Part):
+    """Who gets a variant whatever the weights say."""
+
+    context_name: str = Field(alias="contextName")
+    values: list[str] = []
+
+
+class Variant(_Part):
+    """One of several answers of a flag, drawn by weight."""
+
+    name: str
+    weight: int = Field(ge=0, le=1_000_000)
+    stickiness: str | None = None
+    payload: dict[str, Any] | None = None
+    overrides: list[Override] | None = None
 
 
 class Strategy(_Part):
@@ -19,10 +56,18 @@ class Strategy(_Part):
 
     name: str
     parameters: dict[str, str] = {}
-    constraints: list[Any] = []
-    segments: list[Any] = []
-    variants: list[Any] = []
+    constraints: list[Constraint] = []
+    segments: list[int] = []
+    variants: list[Variant] | None = None
     disabled: bool = False
+
+
+class Dependency(_Part):
+    """Another flag that must be on, or off, or on with one of some variants."""
+
+    feature: str
+    enabled: bool | None = None
+    variants: list[str] | None = None
 
 
 class Feature(_Part):
@@ -31,8 +76,8 @@ class Feature(_Part):
     name: str = Field(min_length=1, max_length=200)
     enabled: bool
     strategies: list[Strategy] = []
-    variants: list[Any] = []
-    dependencies: list[Any] = []
+    variants: list[Variant] | None = None
+    dependencies: list[Dependency] | None = None
 
 
 class Features(_Part):
@@ -40,7 +85,7 @@ class Features(_Part):
 
     version: int = 2
     features: list[Feature]
-    segments: list[Any] = []
+    segments: list[Segment] | None = None
 
 
 def parse_features(document: Mapping[str, Any]) -> Features:
@@ -56,9 +101,30 @@ def parse_features(document: Mapping[str, Any]) -> Features:
         ) from error
 
 
+def inlined(features: Features) -> list[Feature]:
+    """The features with their segments written out, so that each stands for itself. Raises FlagError."""
+    segments = {segment.id: segment.constraints for segment in features.segments or ()}
+
+    def written_out(flag: str, strategy: Strategy) -> Strategy:
+        if strange := [each for each in strategy.segments if each not in segments]:
+            raise FlagError(
+                f"flag {flag!r} asks for segment {strange[0]}, which is not in the document. "
+                "Add it to `segments`, or take it off the flag."
+            )
+        shared = [constraint for each in strategy.segments for constraint in segments[each]]
+        return strategy.model_copy(update={"constraints": [*strategy.constraints, *shared], "segments": []})
+
+    return [
+        feature.model_copy(
+            update={"strategies": [written_out(feature.name, each) for each in feature.strategies]}
+        )
+        for feature in features.features
+    ]
+
+
 def document(features: Iterable[Feature]) -> dict[str, Any]:
     """The inverse of ``parse_features``, as plain JSON values."""
-    return Features(features=list(features)).model_dump(mode="json")
+    return Features(features=list(features)).model_dump(mode="json", exclude_none=True)
 
 
 def gradual(name: str, share: int) -> Feature:
@@ -69,14 +135,31 @@ def gradual(name: str, share: int) -> Feature:
     )
 
 
+SHARES = frozenset(
+    {"default", "flexibleRollout", "gradualRolloutUserId", "gradualRolloutSessionId", "gradualRolloutRandom"}
+)
+"""The strategies that let in a share of whomever their constraints speak of."""
+
+
+def is_share(strategy: Strategy) -> bool:
+    """Whether the strategy lets in a share of everybody, rather than chosen ones."""
+    return strategy.name in SHARES and not strategy.constraints and not strategy.segments
+
+
 def with_share(feature: Feature, share: int) -> Feature:
-    """``feature`` turned on for ``share`` (‱), in the group it already has: whoever is in stays in."""
-    kept = next((s.parameters for s in feature.strategies if s.name == "flexibleRollout"), {})
+    """``feature`` turned on for ``share`` (‱), in the group it already has: whoever is in stays in.
+
+    Strategies that let chosen ones in, by a constraint or a list, stay as they are.
+    """
+    shares = [strategy for strategy in feature.strategies if is_share(strategy)]
+    kept = next((s for s in shares if s.name == "flexibleRollout"), None)
     fresh = gradual(feature.name, share).strategies[0]
-    strategy = fresh.model_copy(
-        update={"parameters": fresh.parameters | kept | {"rollout": format_percent(share)}}
+    given = {} if kept is None else kept.parameters
+    strategy = (kept or fresh).model_copy(
+        update={"parameters": fresh.parameters | given | {"rollout": format_percent(share)}}
     )
-    return feature.model_copy(update={"enabled": True, "strategies": [strategy]})
+    chosen = [strategy for strategy in feature.strategies if not is_share(strategy)]
+    return feature.model_copy(update={"enabled": True, "strategies": [*chosen, strategy]})
 
 
 def group_id(name: str) -> str:

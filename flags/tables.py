@@ -1,6 +1,6 @@
 """The tables of the embedded flag store, and the one revision that every change of control state raises."""
 
-from sqlalchemy import CheckConstraint, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, Integer, MetaData, String, Table, Text, false
 
 metadata = MetaData()
 
@@ -11,6 +11,18 @@ flags = Table(
     Column("document", Text, nullable=False, comment="the feature as JSON, in Unleash's format"),
     Column("updated_at", Float, nullable=False, comment="seconds since 1970, UTC"),
     Column("updated_by", String(200), nullable=False),
+    Column("told_at", Float, comment="when Unleash and this agreed last; NULL after a change made here"),
+    Column("killed", Boolean, nullable=False, server_default=false(), comment="off until it is set here"),
+)
+
+flag_home = Table(
+    "flag_home",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False, comment="the Unleash server that was followed last"),
+    Column("reached_at", Float, comment="when it was read last; NULL before the first time"),
+    Column("trouble", Text, comment="why what is known of it may be old"),
+    CheckConstraint("id = 1", name="flag_home_is_one_row"),
 )
 
 control_revision = Table(

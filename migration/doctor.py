@@ -15,6 +15,7 @@ from dual_write.database import open_engine
 from dual_write.errors import DataError
 from dual_write.mapping import TableMapping
 from dual_write.resolve import resolve
+from flags.errors import FlagError
 from flags.side import Side
 from migration import doctor_databases, doctor_tables
 from migration.doctor_capture import drift, outbox_facts
@@ -52,6 +53,8 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
     found.append(_control(plan))
     if plan.kafka is not None:
         found.append(_kafka(plan))
+    if plan.flags.unleash is not None:
+        found.append(_unleash(plan))
     with _opened(plan.monolith.database_url, "monolith", found) as monolith:
         for phase in chosen:
             found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
@@ -86,6 +89,22 @@ def _runbook(phase: Phase, plan: Plan) -> Diagnosis:
     except PlanError as error:
         return Diagnosis(Level.FAIL, subject, str(error), "`strangler runbook` would refuse it.")
     return Diagnosis(Level.OK, subject, f"{phase.runbook} has {len(steps)} steps")
+
+
+def _unleash(plan: Plan) -> Diagnosis:
+    from flags.unleash_server import UnleashServer  # noqa: PLC0415 - as below
+
+    subject = "Unleash"
+    try:
+        account = plan.unleash()
+        assert account is not None  # noqa: S101 - asked only where there is one
+        with UnleashServer(account) as server:
+            server.read()
+            server.look()
+    except (FlagError, MigrationError) as error:
+        return Diagnosis(Level.FAIL, subject, str(error), "Mend that, or keep the flags here.")
+    said = f"{account.url} serves the flags of {account.environment} and knows both tokens"
+    return Diagnosis(Level.OK, subject, said)
 
 
 def _kafka(plan: Plan) -> Diagnosis:

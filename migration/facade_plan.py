@@ -43,6 +43,11 @@ def facade_config(
             for phase in phases
             if phase.routing_key is not None
         },
+        properties={
+            phase.name: {name: RoutingKey.parse(where) for name, where in phase.cohorts.properties.items()}
+            for phase in phases
+            if phase.cohorts.properties
+        },
         shadow={phase.name: _shadow(phase.shadow, processes) for phase in phases},
         timeouts=Timeouts(
             connect=facade.timeouts.connect,

@@ -1,7 +1,7 @@
 """What of the monolith nobody needs any more once a phase is complete, and what still keeps a table."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -9,6 +9,8 @@ from dual_write.database import open_engine
 from migration.crossings import foreign_keys
 from migration.doctor_databases import reach
 from migration.plan import Phase, Plan
+
+_FLAGS = ("reads", "writes", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +23,19 @@ class KeptTable:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """``routes`` are the paths whose code can be deleted, ``tables`` those that can be dropped."""
+    """``routes`` are the paths whose code can be deleted, ``tables`` those that can be dropped.
+    ``flags`` are those to be archived in Unleash, which here are removed."""
 
     routes: Sequence[str]
     tables: Sequence[str]
     kept: Sequence[KeptTable]
+    flags: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """The same in words."""
         said = []
+        if self.flags:
+            said.append(f"Archive these flags in Unleash: {', '.join(self.flags)}.")
         if self.routes:
             said.append(f"The monolith's code behind these routes can be deleted: {', '.join(self.routes)}.")
         if self.tables:
@@ -52,7 +58,9 @@ def leftovers(plan: Plan, name: str) -> Leftovers:
             references = [(child, parent) for child, _, parent, _ in foreign_keys(engine)]
         finally:
             engine.dispose()
-    return judged(plan.phases, phase, references)
+    left = judged(plan.phases, phase, references)
+    kept_elsewhere = plan.flags.unleash is not None
+    return replace(left, flags=[f"{name}.{kind}" for kind in _FLAGS]) if kept_elsewhere else left
 
 
 def judged(phases: Sequence[Phase], phase: Phase, references: Iterable[tuple[str, str]]) -> Leftovers:

@@ -12,10 +12,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dual_write.kafka_settings import Brokers
 from facade import routes as facade_routes
 from facade.routes import RouteTable
+from flags.cohort import Cohorts
+from flags.unleash_account import Account
 from migration import plan_secrets, plan_source
 from migration.errors import MigrationError, PlanError, Problem
 from migration.plan_claims import conflicts
 from migration.plan_columns import ColumnRule
+from migration.plan_flags import Flags
 from migration.plan_gates import Gates
 from migration.plan_kafka import Kafka
 from migration.plan_lines import Place
@@ -23,7 +26,6 @@ from migration.plan_sections import (
     Control,
     Database,
     Facade,
-    Flags,
     Monolith,
     Phase,
     Relay,
@@ -158,6 +160,15 @@ class Plan(BaseSettings):
         ]
         return RouteTable.compile([*routes, *(each.route() for each in self.facade.aggregates)])
 
+    @property
+    def cohorts(self) -> dict[str, Cohorts]:
+        """Who comes first and who never, by the phases that say so."""
+        return {
+            phase.name: phase.cohorts.cohorts()
+            for phase in self.phases
+            if phase.cohorts.model_fields_set - {"properties"}
+        }
+
     def admin_token(self) -> str:
         """The admin port's bearer token, made on first use when none is given. Raises MigrationError."""
         return plan_secrets.admin_token(self.facade, self.directory)
@@ -168,6 +179,10 @@ class Plan(BaseSettings):
             return None
         password = plan_secrets.kafka_password(self.kafka, self.directory)
         return self.kafka.brokers(self.directory, password)
+
+    def unleash(self) -> Account | None:
+        """The Unleash server that keeps the flags, if one does. Raises MigrationError for a token's file."""
+        return plan_secrets.unleash_account(self.flags, self.directory)
 
     def _placed(self, source: plan_source.Source) -> Self:
         """This plan with files made absolute and passwords read. Raises PlanError when one cannot be."""

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from flags.unleash_account import Account
 from migration.errors import MigrationError
+from migration.plan_flags import Flags
 from migration.plan_gateway import Secret
 from migration.plan_kafka import Kafka
 from migration.plan_sections import Database, Facade
@@ -47,6 +49,27 @@ def kafka_password(section: Kafka, directory: Path) -> str | None:
     if section.sasl_password is not None:
         return section.sasl_password.get_secret_value()
     return None if section.sasl_password_file is None else _read(directory / section.sasl_password_file)
+
+
+def unleash_account(section: Flags, directory: Path) -> Account | None:
+    """The Unleash server with its tokens, None without one. Raises MigrationError for a token's file."""
+    unleash = section.unleash
+    if unleash is None:
+        return None
+
+    def token(given: SecretStr | None, file: Path | None) -> str:
+        if given is not None:
+            return given.get_secret_value()
+        assert file is not None  # noqa: S101 - the plan refuses a section without either
+        return _read(directory / file)
+
+    return Account(
+        url=unleash.url,
+        project=unleash.project,
+        environment=unleash.environment,
+        token=token(unleash.token, unleash.token_file),
+        admin_token=token(unleash.admin_token, unleash.admin_token_file),
+    )
 
 
 def admin_token(facade: Facade, directory: Path) -> str:

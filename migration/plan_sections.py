@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from dual_write.resolve import TableSpec
 from facade.compare import HEADERS, Rules
 from facade.compare_rules import Rule, RuleKind
-from flags.percent import Precision
 from migration import plan_syntax
 from migration.plan_base import Address, DatabaseUrl, Name, Network, Seconds, Section
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_flags import Cohorts
 from migration.plan_gates import Gates, Guard, Ramp
 from migration.plan_gateway import Aggregate, Override, Pair, RateLimit, Server, Tokens
 
@@ -114,10 +114,6 @@ class Relay(Section):
     """``metrics`` is where ``strangler relay`` answers Prometheus; nowhere without it."""
 
     metrics: Address | None = None
-
-
-class Flags(Section):
-    precision: Precision = Precision.PERCENT
 
 
 class Route(Section):
@@ -274,6 +270,7 @@ class Phase(Section):
     invariants: tuple[Invariant, ...] = ()
     capture: Literal["trigger", "outbox"] = "trigger"
     routing_key: Annotated[str, AfterValidator(plan_syntax.routing_key)] | None = None
+    cohorts: Cohorts = Cohorts()
     read_your_writes: bool = True
     authenticate: bool = False
     rate_limit: RateLimit | None = None
@@ -294,9 +291,16 @@ class Phase(Section):
             raise ValueError("the phase has no tables, so its `invariants` would never be asked.")
         if self.rate_limit is not None and self.rate_limit.by == "key" and self.routing_key is None:
             raise ValueError('a `rate_limit` by key needs a `routing_key`. Give one, or limit by "address".')
-        source, _, name = (self.routing_key or "").partition(":")
-        if source == "path" and not any(name in plan_syntax.parameters(route.path) for route in self.routes):
-            raise ValueError(f"no route has a parameter {{{name}}} for the routing key {self.routing_key!r}.")
+        if (self.cohorts.allow or self.cohorts.deny) and self.routing_key is None:
+            raise ValueError(
+                "`allow` and `deny` are lists of routing keys, and the phase has no `routing_key`."
+            )
+        for what, said in {"the routing key": self.routing_key, **self.cohorts.properties}.items():
+            source, _, name = (said or "").partition(":")
+            if source == "path" and not any(
+                name in plan_syntax.parameters(each.path) for each in self.routes
+            ):
+                raise ValueError(f"no route has a parameter {{{name}}} for {what} {said!r}.")
         names = [route.name for route in self.routes]
         if self.shadow.sample == "key" and self.routing_key is None:
             raise ValueError('[phases.shadow] `sample = "key"` needs a `routing_key`. Give the phase one.')

@@ -22,7 +22,9 @@ from migration.check_metrics import CheckMetrics
 from migration.control import Control
 from migration.evidence import ControlEvidence
 from migration.facade_plan import certificate, facade_config, retentions
+from migration.following import FollowMetrics, follow, home
 from migration.journal import Run
+from migration.plan import Plan
 from migration.procedure import Procedure
 from migration.progress import ControlProgress
 from migration.ramp_guard import guard
@@ -53,7 +55,11 @@ def worker_application() -> Application:
     def build() -> Worker:
         control = Control.attach(plan.control.database_url)
         source = ControlSnapshots(
-            control, plan.route_table(), [phase.name for phase in plan.phases], plan.flags.precision
+            control,
+            plan.route_table(),
+            [phase.name for phase in plan.phases],
+            plan.flags.precision,
+            plan.cohorts,
         )
         config = facade_config(
             plan,
@@ -98,10 +104,10 @@ def serve(
         os.environ[ACCESS_LOG_VARIABLE] = "1"
     admin = server.bind(plan.facade.admin)
     app = admin_app(
-        lambda: readiness(wiring.control, workers, reloading.refused),
+        lambda: readiness(wiring, workers, reloading.refused),
         str(metrics),
         plan.admin_token(),
-        lambda: check_metrics(wiring),
+        lambda: control_metrics(wiring),
     )
 
     app.include_router(client_api(lambda: served_flags(wiring), plan.admin_token()))
@@ -124,6 +130,7 @@ def serve(
         background=(
             serve_admin,
             lambda ending: reconcile(wiring, ending),
+            lambda ending: follow_unleash(wiring, ending),
             lambda ending: guard(wiring, ending),
         ),
         on_ready=on_ready,
@@ -138,18 +145,20 @@ def served_flags(wiring: Wiring) -> tuple[int, Mapping[str, Any]]:
     return revision, wiring.flags.export()
 
 
-def readiness(control: Control, workers: int, refused: str | None = None) -> Readiness:
+def readiness(wiring: Wiring, workers: int, refused: str | None = None) -> Readiness:
     """Ready when every worker reports; an unreachable control database makes it degraded, not unready.
 
     ``refused`` is why the plan as it is now is not served by.
     """
+    unleash = wiring.plan.flags.unleash
     try:
-        live = ControlWorkers(control).live_workers()
+        live = ControlWorkers(wiring.control).live_workers()
+        flags = None if unleash is None else home(wiring.control, unleash.url).degraded
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the workers serve on (I6)
         return Readiness(
             ready=True, workers=workers, degraded=f"the control database does not answer: {error}"
         )
-    degraded = next((each.status.degraded for each in live if each.status.degraded), refused)
+    degraded = next((each.status.degraded for each in live if each.status.degraded), refused or flags)
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
 
 
@@ -163,13 +172,35 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def check_metrics(wiring: Wiring) -> bytes:
+def control_metrics(wiring: Wiring) -> bytes:
     """None while the control database does not answer: the facade's own are told all the same (I6)."""
+    plan = wiring.plan
     try:
-        return CheckMetrics(wiring.control, [phase.name for phase in wiring.plan.phases]).exposition()
+        checks = CheckMetrics(wiring.control, [phase.name for phase in plan.phases]).exposition()
+        if plan.flags.unleash is None:
+            return checks
+        return checks + FollowMetrics(wiring.control, plan.flags.unleash.url).exposition()
     except SQLAlchemyError as error:
-        _log.warning("no metrics of checks: the control database does not answer: %s", error)
+        _log.warning("no metrics of checks and flags: the control database does not answer: %s", error)
         return b""
+
+
+def follow_unleash(wiring: Wiring, ending: threading.Event) -> None:
+    """Keep the flags equal to what the Unleash server of the plan says, if any, until ``ending`` is set."""
+    while not ending.is_set():
+        plan = wiring.plan
+
+        def over(seconds: float, plan: Plan = plan) -> bool:
+            return ending.wait(seconds) or wiring.plan is not plan
+
+        try:
+            account = plan.unleash()
+            if account is not None:
+                follow(wiring.control, account, [phase.name for phase in plan.phases], over)
+                continue
+        except Exception as error:  # noqa: BLE001 - the flags stay as they are, and the loop tries again (I6)
+            _log.warning("cannot follow Unleash: %s", error)
+        over(1.0)
 
 
 def reconcile(wiring: Wiring, ending: threading.Event) -> None:

@@ -44,9 +44,10 @@ class Shares:
         return raised
 
     def take_reads_back(self, phase: str) -> None:
-        """Let the monolith answer every read, whatever the stage."""
+        """Let the monolith answer every read, whatever the stage, until a share is set here again."""
         with self._control.change() as change:
-            self._flags.set_share(f"{phase}.reads", 0, self._actor, within=change.connection)
+            if self._flags.get(f"{phase}.reads", within=change.connection) is not None:
+                self._flags.kill(f"{phase}.reads", self._actor, within=change.connection)
             self._control.audit(
                 change.connection, self._actor, f"reads of {phase} taken back", {}, {"reads": 0}
             )

@@ -17,6 +17,7 @@ from migration.consents import Consents
 from migration.control import Control
 from migration.evidence import agreement
 from migration.facts import drift_of, gather, limits
+from migration.following import Home, home
 from migration.gate_facts import GateVerdict, Step
 from migration.gates import gates
 from migration.hooks import Hooks
@@ -77,13 +78,16 @@ class PhaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The migration. ``degraded`` says, per worker that serves what may be old, why."""
+    """The migration. ``degraded`` says, per worker that serves what may be old, why. ``flags`` is how the
+    Unleash server that keeps them is followed, None without one.
+    """
 
     revision: int
     phases: Sequence[PhaseStatus]
     workers: Sequence[LiveWorker]
     degraded: Mapping[str, str]
     strangled: Strangled
+    flags: Home | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, text and numbers."""
@@ -114,6 +118,7 @@ def read_status(
         workers=workers,
         degraded={w.status.worker: w.status.degraded for w in workers if w.status.degraded is not None},
         strangled=read_strangled(plan, control),
+        flags=None if plan.flags.unleash is None else home(control, plan.flags.unleash.url),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from dual_write.replication import Replication
 from flags.side import Side
-from flags.store import EmbeddedStore
+from flags.store import EmbeddedStore, StoredFlag
 from migration import refusals
 from migration.control import Control
 from migration.errors import HoldExpired, MigrationError, StageError, WorkersLate
@@ -64,6 +64,7 @@ class Switch(Procedure):
         precheck: Callable[[], None],
         recheck: Recheck | None = None,
         epoch: int = 0,
+        killed: Sequence[str] = (),
     ) -> None:
         super().__init__(control, replicate, phase, actor)
         self.to = to
@@ -80,6 +81,7 @@ class Switch(Procedure):
         self._compare: Comparison | None = None
         self._opened = ExitStack()
         self._epoch = epoch
+        self._killed = frozenset(killed)
         self._workers = ControlWorkers(control)
         self._held_at = 0.0
         self._published = 0
@@ -102,6 +104,7 @@ class Switch(Procedure):
             hold_limit=intent["hold_limit"],
             precheck=asked,
             epoch=intent["epoch"],
+            killed=intent.get("killed", ()),
         )
 
     def intent(self) -> Detail:
@@ -121,10 +124,13 @@ class Switch(Procedure):
             "shares": dict(self._shares),
             "hold_limit": self.hold_limit,
             "epoch": self._epoch,
+            "killed": sorted(self._killed),
         }
 
     def precheck(self) -> Detail:
         """Ask the gates, which raise GateClosed, and catch up: what is left must fit into the hold."""
+        flags = EmbeddedStore(self.control.engine).list()
+        self._killed = frozenset(flag.name for flag in flags if flag.killed and flag.name in self._shares)
         self._precheck()
         if self.split:
             self.replication.require_apart()
@@ -213,6 +219,7 @@ class Switch(Procedure):
             revisions = [
                 flags.set_share(name, share, self.actor, within=change.connection)
                 for name, share in self._shares.items()
+                if not self._killed_meanwhile(flags.get(name, within=change.connection))
             ]
         self._published = max([change.revision, *revisions])
         return {"revision": self._published, "epoch": self._epoch}
@@ -246,6 +253,10 @@ class Switch(Procedure):
         for side in writers:
             if self.replication.guarded(side):
                 self.replication.unguard(side, lock_timeout=UNGUARD_SECONDS)
+
+    def _killed_meanwhile(self, flag: StoredFlag | None) -> bool:
+        """Whether somebody killed the flag while the switch was under way: that holds."""
+        return flag is not None and flag.killed and flag.name not in self._killed
 
     @property
     def _numbers_move(self) -> bool:

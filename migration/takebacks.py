@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from flags.percent import format_percent
-from flags.store import EmbeddedStore
+from flags.store import EmbeddedStore, StoredFlag
 from migration import refusals
 from migration.control import Control, read_phase
 from migration.errors import StageError
@@ -52,20 +52,19 @@ class Takebacks:
     def take_back(
         self, lease: Lease, flags: EmbeddedStore, phase: str, found: Judgement, actor: str
     ) -> Takeback | None:
-        """Let the monolith answer every read; flag, lock and audit entry are one write, before all else.
+        """Kill the flag, so that the monolith answers every read; that, lock and audit are one write.
 
         None where nothing was left to take back: whoever did it by hand was first. Raises LeaseLost.
         """
-        given = flags.get(f"{phase}.reads")
-        if given is None or given.share == 0:
+        if not _lets_in(flags.get(f"{phase}.reads")):
             return None  # without a write: the windows still show the fault long after
         with self._control.change() as change:
             lease.hold(change.connection)
             record = read_phase(change.connection, phase)
             flag = flags.get(f"{phase}.reads", within=change.connection)
-            if record.stage not in WATCHED or flag is None or flag.share == 0:
+            if record.stage not in WATCHED or flag is None or not _lets_in(flag):
                 return None
-            flags.set_share(f"{phase}.reads", 0, actor, within=change.connection)
+            flags.kill(flag.name, actor, within=change.connection)
             at = self._control.now(change.connection)
             made = change.connection.execute(
                 insert(takebacks)
@@ -123,6 +122,11 @@ class Takebacks:
             told = {"reason": found.reason, "note": note}
             self._control.audit(change.connection, who, what, {}, told)
         return _takeback(row)
+
+
+def _lets_in(flag: StoredFlag | None) -> bool:
+    """Whether the service answers anybody: also one of several strategies at 0 % may let some in."""
+    return flag is not None and flag.feature.enabled and (flag.share > 0 or len(flag.feature.strategies) > 1)
 
 
 def open_takeback(connection: Connection, phase: str) -> Takeback | None:

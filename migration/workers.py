@@ -1,7 +1,7 @@
 """The facade's workers: what they are to serve by, and what they say they serve."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from facade.ports import WorkerStatus
 from facade.routes import RouteTable
 from facade.snapshot import Snapshot
 from flags import revision
+from flags.cohort import Cohorts
 from flags.percent import Precision
 from flags.store import EmbeddedStore
 from migration.control import Control, identity, read_phases, upsert
@@ -19,12 +20,21 @@ from migration.control_engine import database_file, file_identity
 from migration.errors import ControlError, WorkersLate
 from migration.schema.tables import workers
 from migration.schema.upgrade import require_current
-from migration.stages import PhaseRecord, traffic
+from migration.stages import PhaseRecord, Stage, traffic
 
 LIVE_SECONDS = 3.0
 """A worker that has not reported for so long does not serve any more, or cannot be waited for."""
 FORGET_SECONDS = 3600.0
 _POLL_SECONDS = 0.005
+
+
+def ramping(cohorts: Mapping[str, Cohorts], records: Mapping[str, PhaseRecord]) -> dict[str, Cohorts]:
+    """The cohorts that count now, by the flag for which they do: those of phases in the ramp."""
+    return {
+        f"{phase}.reads": each
+        for phase, each in cohorts.items()
+        if phase in records and records[phase].stage is Stage.RAMP
+    }
 
 
 class ControlSnapshots:
@@ -34,9 +44,16 @@ class ControlSnapshots:
     """
 
     def __init__(
-        self, control: Control, routes: RouteTable, phases: Sequence[str], precision: Precision
+        self,
+        control: Control,
+        routes: RouteTable,
+        phases: Sequence[str],
+        precision: Precision,
+        cohorts: Mapping[str, Cohorts] | None = None,
     ) -> None:
+        """``cohorts``, by phase, count while the phase is in the ramp."""
         self._control = control
+        self._cohorts = cohorts or {}
         self._routes = routes
         self._phases = tuple(phases)
         self._flags = EmbeddedStore(control.engine, precision)
@@ -71,7 +88,7 @@ class ControlSnapshots:
                 revision=revision.read(connection),
                 routes=self._routes,
                 phases={name: traffic(stored.get(name, PhaseRecord(name))) for name in self._phases},
-                flags=self._flags.snapshot(within=connection),
+                flags=self._flags.snapshot(within=connection).with_cohorts(ramping(self._cohorts, stored)),
             )
 
     def _recognise(self, connection: Connection) -> None:

@@ -8,17 +8,19 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from flags.context import Context
 from flags.errors import FlagError
 from flags.percent import format_percent, parse_percent
+from flags.unleash_mirror import kept_in_unleash
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import out, print_json, print_table
 from migration.cli.session import opened
 from migration.errors import WorkersLate
 from migration.flag_desk import FlagDesk
 from migration.wiring import Wiring
-from migration.workers import ControlWorkers
+from migration.workers import ControlWorkers, ramping
 
-app = typer.Typer(help="The percentages: list, set, kill, import, export.", no_args_is_help=True)
+app = typer.Typer(help="The percentages: list, set, kill, ask, import, export.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -37,6 +39,7 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
         stored = wiring.flags.list()
         revision = wiring.control.revision()
     now = time.time()
+    followed = wiring.plan.flags.unleash is not None
     rows = [
         {
             "name": flag.name,
@@ -44,6 +47,8 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
             "percent": format_percent(flag.share),
             "age_seconds": round(now - flag.updated_at, 1),
             "updated_by": flag.updated_by,
+            "killed": flag.killed,
+            "told": flag.told_at is not None if followed and kept_in_unleash(flag.name) else None,
         }
         for flag in stored
     ]
@@ -56,10 +61,10 @@ def list_flags(plan: PlanFile = DEFAULT_PLAN, json: Json = False) -> None:
         [
             (
                 r["name"],
-                "yes" if r["enabled"] else "no",
+                "yes" if r["enabled"] else "killed" if r["killed"] else "no",
                 r["percent"],
                 f"{r['age_seconds']:.0f} s ago",
-                r["updated_by"],
+                f"{r['updated_by']}{', Unleash is not told yet' if r['told'] is False else ''}",
             )
             for r in rows
         ],
@@ -95,6 +100,49 @@ def kill_flag(
         _report(wiring, {"flag": name, "killed": True, "revision": revision}, json=json)
 
 
+@app.command("ask")
+def ask_flag(
+    name: FlagName,
+    key: Annotated[str | None, typer.Option(help="The routing key: Unleash's userId.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="The client's address: Unleash's remoteAddress.")
+    ] = None,
+    said: Annotated[
+        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="May be given several times.")
+    ] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    json: Json = False,
+) -> None:
+    """Whether somebody is in, as the facade decides it now, with the cohorts of the plan. Exit 1 when not."""
+    properties = dict(_property(each) for each in said or ())
+    with opened(plan) as wiring:
+        flags = wiring.flags.snapshot().with_cohorts(ramping(wiring.plan.cohorts, wiring.control.phases()))
+    rule = flags.rule(name)
+    context = Context(user_id=key, remote_address=address, properties=properties)
+    inside = rule.enabled(key, context)
+    variant = rule.variant(context) if inside else None
+    result = {
+        "flag": name,
+        "in": inside,
+        "percent": format_percent(rule.share),
+        "variant": None if variant is None else variant.name,
+    }
+    if json:
+        print_json(result)
+    else:
+        gets = "" if variant is None else f", and gets the variant {variant.name}"
+        out.print(f"{name} lets {'in' if inside else 'nobody like that in'} at {result['percent']} %{gets}")
+    if not inside:
+        raise typer.Exit(1)
+
+
+def _property(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise FlagError(f"{text!r} is no property. Write --property NAME=VALUE.")
+    return name, value
+
+
 @app.command("export")
 def export_flags(plan: PlanFile = DEFAULT_PLAN) -> None:
     """Print all flags as the document that Unleash's client API serves."""
@@ -118,6 +166,8 @@ def import_flags(
     if not isinstance(document, dict):
         raise FlagError(f"{file}: not a feature document: an object with `features` was expected.")
     with opened(plan) as wiring:
+        if (unleash := wiring.plan.flags.unleash) is not None:
+            raise FlagError(f"the flags are kept in Unleash at {unleash.url}. Import the document there.")
         revision = FlagDesk(wiring.control, wiring.flags).import_(document)
         _report(wiring, {"imported": len(document.get("features", ())), "revision": revision}, json=json)
 

@@ -71,4 +71,5 @@ def relay(
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "httpx"):  # httpx would say every look at Unleash
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -181,5 +181,10 @@ def _workers(status: Status) -> Iterator[str]:
     for live in status.workers:
         degraded = f" [yellow]degraded: {escape(live.status.degraded)}[/]" if live.status.degraded else ""
         yield f"  worker {live.status.worker} serves revision {live.status.revision}{degraded}"
+    if status.flags is not None:
+        if status.flags.degraded is not None:
+            yield f"  flags are [yellow]degraded: {escape(status.flags.degraded)}[/]"
+        if status.flags.untold:
+            yield f"  Unleash is not told yet of {', '.join(status.flags.untold)}"
     if not status.workers:
         yield "  no worker is serving: start `strangler serve`"

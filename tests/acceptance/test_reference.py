@@ -12,13 +12,13 @@ from migration.gates import CheckFact, ConsentFact, Facts, Limits, gates
 from migration.plan import Plan
 from migration.plan_check import Check, Invariant
 from migration.plan_columns import ColumnRule, ReverseRule
+from migration.plan_flags import Cohorts, Flags, Unleash
 from migration.plan_gates import Gates, Guard, Hook, Ramp
 from migration.plan_gateway import Aggregate, Health, Override, Pair, RateLimit, ServerTls, Tokens
 from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
     Facade,
-    Flags,
     Keep,
     Monolith,
     Phase,
@@ -50,9 +50,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[monolith.tls], [phases.service.tls]": ServerTls,
     "[relay]": Relay,
     "[flags]": Flags,
+    "[flags.unleash]": Unleash,
     "[kafka]": Kafka,
     "[[phases]]": Phase,
     "[phases.service]": Service,
+    "[phases.cohorts]": Cohorts,
     "phases.routes": Route,
     "[[phases.tables]]": Table,
     "phases.tables.columns": ColumnRule,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import tomlkit
 
 from flags.document import gradual
-from flags.rollout import compile_feature
+from flags.rule import compile_feature
 from flags.side import Side
 from migration.checking import check_phase
 from migration.demo.environment import PHASE, Environment

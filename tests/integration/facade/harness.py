@@ -16,7 +16,8 @@ from facade.routes import Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
 from facade.tally import ReadCounts
 from facade.worker import Worker
-from flags.rollout import OFF, ON, Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import OFF, ON, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 

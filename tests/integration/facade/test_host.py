@@ -8,7 +8,7 @@ import pytest
 from facade.config import Trust
 from facade.tls import server_context
 from tests.integration.facade.authority import Authority
-from tests.integration.facade.harness import Facade, RecordingUpstream, Starting
+from tests.integration.facade.harness import Facade, RecordingUpstream, Starting, ok
 
 
 def told(upstream: RecordingUpstream) -> tuple[list[bytes], list[bytes]]:
@@ -38,6 +38,16 @@ async def test_what_a_trusted_hop_says_of_the_outer_name_stays(start: Starting) 
     facade = await start(monolith=RecordingUpstream(own_host=True), trusted_proxies=("127.0.0.0/8",))
     await (await facade.client()).get(b"/", b"X-Forwarded-Host: outer.test")
     assert told(facade.monolith)[1] == [b"outer.test"]
+
+
+@pytest.mark.parametrize("own_host", [False, True])
+async def test_its_own_name_does_not_come_back(start: Starting, *, own_host: bool) -> None:
+    facade = await start(monolith=RecordingUpstream(own_host=own_host))
+    itself = b"http://127.0.0.1:%d/new" % facade.monolith.port
+    facade.monolith.answer = ok(b"", b"Location: " + itself, b"Set-Cookie: a=b; Domain=127.0.0.1; Path=/")
+    answer = await (await facade.client()).get(b"/old")
+    assert answer.values(b"location") == [b"/new" if own_host else itself]
+    assert answer.values(b"set-cookie") == [b"a=b; Path=/" if own_host else b"a=b; Domain=127.0.0.1; Path=/"]
 
 
 @pytest.mark.parametrize("own_host", [False, True])

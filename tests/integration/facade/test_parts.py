@@ -231,10 +231,10 @@ async def test_tokens_are_asked_of_each_part(start: Starting) -> None:
 
 async def test_log_and_metrics_know_the_whole_and_its_parts(start: Starting) -> None:
     facade = await made(start, reads=Side.SERVICE)
-    stream = io.StringIO()
+    stream = io.BytesIO()
     facade.worker.path.access_log = AccessLog(stream)
     await (await facade.client()).get(b"/all/7", b"X-Request-ID: r-1")
-    await facade.until(lambda: stream.getvalue().count("\n") == 3)
+    await facade.until(lambda: stream.getvalue().count(b"\n") == 3)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert {(line["path"], line["side"], line["reason"]) for line in lines} == {
         ("/search/7", "service", "stage"),

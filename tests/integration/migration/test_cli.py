@@ -20,6 +20,7 @@ from migration.cli import main
 from migration.control import Control
 from migration.demo.processes import free_port
 from migration.lease import Lease
+from migration.stages import Stage
 
 PHASE = "search"
 TABLE = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL)"
@@ -253,6 +254,33 @@ def test_i1_writes_are_not_split_without_a_routing_key(place: Place) -> None:
 
 def test_i1_the_writes_flag_is_not_set_by_hand(place: Place) -> None:
     assert "strangler advance" in place.refused("flags", "set", f"{PHASE}.writes", "50")
+
+
+def test_who_is_in_is_told_as_the_facade_decides_it(place: Place) -> None:
+    place.write(
+        phase='routing_key = "header:X-User"',
+        more="""
+        [phases.cohorts]
+        properties = { group = "header:X-Group" }
+        first = { group = ["staff"] }
+        """,
+    )
+    assert place.run("flags", "set", f"{PHASE}.reads", "0").code == 0
+    asked = ("flags", "ask", f"{PHASE}.reads", "--key", "ann", "--property", "group=staff", "--json")
+    assert json.loads(place.run(*asked).out)["in"] is False  # cohorts count in the ramp
+    control = Control.open(f"sqlite:///{place.directory}/.strangler/control.db")
+    with control.change() as change:
+        control.amend(change, PHASE, "test", "to ramp", stage=Stage.RAMP)
+    control.close()
+    outcome = place.run(*asked)
+    assert (outcome.code, json.loads(outcome.out)) == (
+        0,
+        {"flag": f"{PHASE}.reads", "in": True, "percent": "0", "variant": None},
+    )
+    assert place.run("flags", "ask", f"{PHASE}.reads", "--key", "ann").code == 1
+    assert place.run("flags", "kill", PHASE).code == 0
+    assert place.run(*asked).code == 1
+    assert "NAME=VALUE" in place.refused("flags", "ask", f"{PHASE}.reads", "--property", "staff")
 
 
 def test_a_flag_that_is_not_there_is_not_killed(place: Place) -> None:

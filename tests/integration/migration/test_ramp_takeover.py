@@ -26,9 +26,11 @@ TAKEN_OVER_SECONDS = 30.0
 
 
 @pytest.fixture
-def wiring(tmp_path: Path) -> Iterator[Wiring]:
+def wiring(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wiring]:
     """A phase without tables, in the ramp with half of its reads, which the service fails."""
-    wiring = Wiring(write_plan(tmp_path, tables=False))
+    engine = getattr(request, "param", "sqlite")
+    control = None if engine == "sqlite" else request.getfixturevalue("postgresql_database")()
+    wiring = Wiring(write_plan(tmp_path, tables=False, control=control))
     while wiring.control.phase(PHASE).stage is not Stage.RAMP:
         wiring.controller.advance(PHASE)
     wiring.controller.ramp(PHASE, 50)
@@ -80,7 +82,11 @@ def watch_here(wiring: Wiring) -> Takeback:
         thread.join()
 
 
-@pytest.mark.parametrize("moment", ["in the write", "after the write"])
+@pytest.mark.parametrize(
+    ("wiring", "moment"),
+    [("sqlite", "in the write"), ("postgresql", "in the write"), ("postgresql", "after the write")],
+    indirect=["wiring"],
+)
 def test_a_guard_that_is_killed_in_mid_takeback_is_taken_over(wiring: Wiring, moment: str) -> None:
     module = "tests.integration.migration.test_ramp_takeover"
     run = f"from {module} import die; die({str(wiring.plan.file)!r}, {moment!r})"

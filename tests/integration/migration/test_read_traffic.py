@@ -13,9 +13,12 @@ from migration.read_traffic import FINE_SECONDS, RETENTION_SECONDS, ControlReads
 from migration.schema.tables import read_counts
 
 
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
-    control = Control.open(f"sqlite:///{tmp_path / 'control.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Control]:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")()
+    control = Control.open(url)
     yield control
     control.close()
 

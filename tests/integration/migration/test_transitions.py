@@ -9,9 +9,12 @@ from flags.errors import FlagError
 from flags.side import Side
 from flags.store import EmbeddedStore
 from migration.errors import GateClosed, LeaseHeld, MigrationError, RunCancelled, StageError
+from migration.flag_desk import FlagDesk
 from migration.lease import Lease
+from migration.procedure import StepDone
 from migration.stages import Stage
 from migration.status import read_status
+from migration.switch import Switch
 from tests.integration.migration.worlds import PHASE, World, pretend_worker
 
 
@@ -70,6 +73,26 @@ def test_a_check_of_an_earlier_installation_opens_no_gate(world) -> None:
     here.controller.advance(PHASE)
     with pytest.raises(GateClosed, match="the two sides were never compared"):
         here.controller.advance(PHASE)
+
+
+@pytest.mark.parametrize("step", [step.name for step in Switch.steps])
+def test_a_kill_in_the_middle_of_a_switch_holds(world, step) -> None:
+    def kill(done: StepDone) -> None:
+        if (done.kind, done.name) == (Switch.kind, step):
+            FlagDesk(here.control, EmbeddedStore(here.control.engine), "on call").kill(PHASE)
+
+    here = world(observer=kill)
+    here.reach(Stage.RAMP)
+    here.controller.ramp(PHASE, 50)
+    assert here.controller.advance(PHASE).target is Stage.LIVE
+    record = here.control.phase(PHASE)
+    assert (record.stage, record.writer) == (Stage.LIVE, Side.SERVICE)
+    flags = EmbeddedStore(here.control.engine)
+    assert flags.snapshot().share(f"{PHASE}.reads") == 0
+    assert flags.snapshot().share(f"{PHASE}.writes") == 10_000
+    # A share that is given afterwards gives it life again.
+    FlagDesk(here.control, flags, "on call").set_share(f"{PHASE}.reads", 10_000)
+    assert flags.snapshot().share(f"{PHASE}.reads") == 10_000
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,14 @@ def write_plan(
     hold: float = 1.0,
     idle_days: float = 0,
     gates: str = "",
+    control: str | None = None,
 ) -> Plan:
     """A plan with one phase, whose gates ask for no shadow samples, no relay, and what ``gates`` says."""
     lines = [
         "[monolith]",
         'url = "http://127.0.0.1:8000"',
         'database = "sqlite:///monolith.db"',
+        *(["[control]", f'database = "{control}"'] if control else []),
         "[facade.timeouts]",
         f"hold = {hold}",
         "[[phases]]",

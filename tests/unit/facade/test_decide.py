@@ -8,7 +8,8 @@ from facade.decide import decide
 from facade.decision import AGGREGATED, UNCLAIMED, UNMATCHED, Decision
 from facade.routes import Match, Route, RouteTable
 from facade.snapshot import PhaseTraffic, Snapshot
-from flags.rollout import OFF, ON, Rollout, Rule
+from flags.rollout import Rollout
+from flags.rule import OFF, ON, Rule
 from flags.side import Side
 from flags.snapshot import FlagSnapshot
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.answer import Malformed, compose, own, parse_head
-from facade.headers import Edge, Fields, Refused, check_target, parse_fields
+from facade.edge import Edge
+from facade.headers import Fields, Refused, check_target, parse_fields
 
 STRANGER = Edge(b"2001:db8::1", trusted=False, scheme=b"https")
 

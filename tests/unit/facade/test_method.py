@@ -1,6 +1,7 @@
 import pytest
 
-from facade.headers import Edge, Refused, parse_fields
+from facade.edge import Edge
+from facade.headers import Refused, parse_fields
 from facade.method import agree
 from facade.routes import Route, RouteTable
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.config import Limits
-from facade.headers import Edge
+from facade.edge import Edge
 from facade.request import RequestParser
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"

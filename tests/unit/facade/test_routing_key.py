@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facade.edge import Edge
 from facade.errors import RoutingKeyError
-from facade.headers import Edge, Fields, parse_fields
+from facade.headers import Fields, parse_fields
 from facade.routing_key import RoutingKey, claim, pointer
 
 
