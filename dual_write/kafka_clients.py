@@ -1,11 +1,13 @@
 """Kafka's producer and consumer, with what this package needs of them."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from dual_write.errors import ShutOut
 from dual_write.kafka_broker import BLOCK_MS, REQUEST_MS, Topic, connected, translated
@@ -16,6 +18,7 @@ _TRANSACTION_MS = 10_000
 _BATCH_BYTES = 1 << 17
 _LINGER_MS = 5
 _FETCH_BYTES = 1 << 23
+_MARGIN_MS = 1_000
 _CLOSE_SECONDS = 2.0
 _JOINING_SECONDS = 3.0
 _JOINING_POLL_MS = 200
@@ -68,10 +71,28 @@ class Producer:
                 for partition in range(self._topic.partitions):
                     key, value = everywhere
                     self._client.send(self._topic.name, value=value, key=key, partition=partition)
-                self._client.commit_transaction()
+                self._commit()
         except ShutOut:
             return False
         return True
+
+    def _commit(self) -> None:
+        """Within the time that messages have; the library would wait for a lost broker until it is back."""
+        failures: list[BaseException] = []
+
+        def commit() -> None:
+            try:
+                self._client.commit_transaction()
+            except BaseException as error:  # noqa: BLE001 - raised again by who waits
+                failures.append(error)
+
+        waiting = threading.Thread(target=commit, name="commit", daemon=True)
+        waiting.start()
+        waiting.join((2 * REQUEST_MS + _MARGIN_MS) / 1000)
+        if waiting.is_alive():
+            raise KafkaTimeoutError("what was sent is not confirmed")
+        if failures:
+            raise failures[0]
 
     def close(self) -> None:
         self._client.close(timeout=_CLOSE_SECONDS)

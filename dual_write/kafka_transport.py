@@ -160,13 +160,18 @@ class Link:
 
     def _retry(self) -> None:
         """Try parked keys again, directly and all at once: two of them may only fit together."""
-        target, name = self._channel.target, self._channel.stream.name
+        channel = self._channel
+        target, name, view = channel.target, channel.stream.name, channel.view
         with target.reading() as there:
-            due = parking.due(
-                target, there, name, time.time(), 1, at_once=(), never=self._channel.view.faults
+            due = parking.due(target, there, name, time.time(), 1, at_once=(), never=view.faults)
+            # The publisher looks at the source alone, and who consumes at messages that arrive.
+            changed = bool(view.faults) and view.outdated(
+                target.shapes(there, list(view.target)), of_source=False
             )
-        if due:
-            self._channel.step(0, retry_all=True)
+        if changed:
+            channel.refresh()
+        elif due:
+            channel.step(0, retry_all=True)
 
     def _consume(self, consumer: Consumer, limit: int) -> int:
         arrived = consumer.poll(_POLL_SECONDS, limit)

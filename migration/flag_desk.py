@@ -10,7 +10,7 @@ from migration import refusals
 from migration.actor import this_actor
 from migration.control import Change, Control
 from migration.errors import StageError
-from migration.takebacks import require_unlocked
+from migration.takebacks import raises, require_unlocked
 
 
 class FlagDesk:
@@ -26,7 +26,7 @@ class FlagDesk:
         _require_unfenced(name)
         with self._control.change() as change:
             before = self._flags.get(name, within=change.connection)
-            if name.endswith(".reads") and share > (0 if before is None else before.share):
+            if name.endswith(".reads") and raises(before, share):
                 _require_unlocked(change, name.removesuffix(".reads"))
             revision = self._flags.set_share(name, share, self._actor, within=change.connection)
             self._control.audit(

@@ -73,7 +73,7 @@ class RampGuard:
         """One look at every phase: take back first, and only then anything else. Raises LeaseLost."""
         made = []
         for phase, found in self._failures():
-            takeback = self._takebacks.take_back(self._lease, self._flags, phase, found, self._actor)
+            takeback = self._take_back(phase, found)
             if takeback is not None:
                 made.append(takeback)
                 _log.warning("reads of phase %s are taken back: %s", phase, found.reason)
@@ -87,6 +87,10 @@ class RampGuard:
             self._compacted = now
             compact(self._control)
         return made
+
+    def _take_back(self, phase: str, found: Judgement) -> Takeback | None:
+        chosen = phase in self._wiring.plan.cohorts
+        return self._takebacks.take_back(self._lease, self._flags, phase, found, self._actor, chosen=chosen)
 
     @property
     def _flags(self) -> EmbeddedStore:

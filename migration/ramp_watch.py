@@ -23,10 +23,12 @@ LATENCY_WINDOWS = (15.0, 120.0)
 LONGEST = max(ERROR_WINDOWS + LATENCY_WINDOWS)
 _OVERLAP = 10
 """A window is looked at so many times in its own length, but never twice in a tick."""
+_SELDOMEST = 10.0
+"""Seconds between looks at the longest."""
 
 
 def _every(window: float) -> float:
-    return max(TICK_SECONDS, window / _OVERLAP)
+    return max(TICK_SECONDS, min(_SELDOMEST, window / _OVERLAP))
 
 
 LOOKS_A_DAY = sum(2 * 86_400 / _every(window) for window in ERROR_WINDOWS) + sum(

@@ -7,7 +7,7 @@ from migration import refusals
 from migration.control import Control, read_phase
 from migration.errors import StageError
 from migration.stages import PhaseRecord, Stage
-from migration.takebacks import require_unlocked
+from migration.takebacks import raises, require_unlocked
 
 
 class Shares:
@@ -31,7 +31,7 @@ class Shares:
             if record.stage is not Stage.RAMP:
                 raise StageError(refusals.not_in_ramp(record))
             before = self._flags.get(f"{phase}.reads", within=change.connection)
-            if share > (0 if before is None else before.share):
+            if raises(before, share):
                 require_unlocked(change.connection, phase)
             raised = self._flags.set_share(f"{phase}.reads", share, self._actor, within=change.connection)
             self._control.audit(

@@ -50,19 +50,27 @@ class Takebacks:
         self._control = control
 
     def take_back(
-        self, lease: Lease, flags: EmbeddedStore, phase: str, found: Judgement, actor: str
+        self,
+        lease: Lease,
+        flags: EmbeddedStore,
+        phase: str,
+        found: Judgement,
+        actor: str,
+        *,
+        chosen: bool = False,
     ) -> Takeback | None:
         """Kill the flag, so that the monolith answers every read; that, lock and audit are one write.
 
-        None where nothing was left to take back: whoever did it by hand was first. Raises LeaseLost.
+        ``chosen``: the plan lets some in before any percentage. None where nothing was left to take back:
+        whoever did it by hand was first. Raises LeaseLost.
         """
-        if not _lets_in(flags.get(f"{phase}.reads")):
+        if not _lets_in(flags.get(f"{phase}.reads"), chosen):
             return None  # without a write: the windows still show the fault long after
         with self._control.change() as change:
             lease.hold(change.connection)
             record = read_phase(change.connection, phase)
             flag = flags.get(f"{phase}.reads", within=change.connection)
-            if record.stage not in WATCHED or flag is None or not _lets_in(flag):
+            if record.stage not in WATCHED or flag is None or not _lets_in(flag, chosen):
                 return None
             flags.kill(flag.name, actor, within=change.connection)
             at = self._control.now(change.connection)
@@ -124,9 +132,16 @@ class Takebacks:
         return _takeback(row)
 
 
-def _lets_in(flag: StoredFlag | None) -> bool:
+def raises(before: StoredFlag | None, share: int) -> bool:
+    """Whether this share (‱) lets in more than the flag does now; one that was killed lets in nobody."""
+    return before is None or before.killed or share > before.share
+
+
+def _lets_in(flag: StoredFlag | None, chosen: bool) -> bool:
     """Whether the service answers anybody: also one of several strategies at 0 % may let some in."""
-    return flag is not None and flag.feature.enabled and (flag.share > 0 or len(flag.feature.strategies) > 1)
+    if flag is None or not flag.feature.enabled:
+        return False
+    return chosen or flag.share > 0 or len(flag.feature.strategies) > 1
 
 
 def open_takeback(connection: Connection, phase: str) -> Takeback | None:

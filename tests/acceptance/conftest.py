@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from migration.demo.environment import Environment, Size
+from migration.demo.environment import Databases, Environment, Size
+from migration.demo.servers import PostgreSQLServer
 from tests.acceptance.command import CHECKOUT
 
 SIZE = Size(resources=300, users=10)
@@ -24,10 +25,12 @@ def environments(
             if engine not in running:
                 running.clear()
                 stack.close()
+                databases: str | Databases = engine
                 if engine == "postgresql":
-                    request.getfixturevalue("postgresql_server")  # skips where there is none
+                    server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+                    databases = Databases(*(server.create_database() for _ in range(3)))
                 directory: Path = tmp_path_factory.mktemp(engine)
-                running[engine] = stack.enter_context(Environment(CHECKOUT, directory, engine, SIZE))
+                running[engine] = stack.enter_context(Environment(CHECKOUT, directory, databases, SIZE))
             return running[engine]
 
         yield environment

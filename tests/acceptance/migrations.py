@@ -13,7 +13,7 @@ from migration.errors import GateClosed
 from migration.journal import Journal
 from migration.stages import PhaseRecord, Stage
 from migration.wiring import Wiring
-from tests.acceptance.dying import kill_after
+from tests.acceptance.dying import kill_after, let_lease_run_out
 from tests.acceptance.people import Crowd
 
 TABLE = {Side.MONOLITH: "saved_searches", Side.SERVICE: "saved_queries"}
@@ -46,9 +46,14 @@ class Migration:
                 case _:
                     self._advance()
 
-    def killed_after(self, move: str, number: int) -> None:
-        """Return when a controller was killed in the move, and nothing is left to be ended."""
-        kill_after(self.environment.plan_file, move, number)
+    def killed_after(self, move: str, number: int, *, waiting: bool) -> None:
+        """Return when a controller was killed in the move, and nothing is left to be ended.
+
+        ``waiting``: its lease runs out when its time has come, not at once.
+        """
+        pid = kill_after(self.environment.plan_file, move, number)
+        if not waiting:
+            let_lease_run_out(self.wiring.control, pid)
         self.settle()
 
     def settle(self) -> None:

@@ -68,7 +68,7 @@ def test_i7_a_controller_killed_after_a_step_leaves_one_writer(migrations, engin
     migration.reach(source)
     epoch = migration.record.epoch
 
-    migration.killed_after(move, number)
+    migration.killed_after(move, number, waiting=engine == "postgresql" and number == COMMIT)
 
     committed = number >= COMMIT
     assert migration.record.stage is (target if committed else source)

@@ -24,7 +24,7 @@ from migration.stages import Stage
 from migration.switch import Switch
 from migration.wiring import Wiring
 from migration.workers import ControlWorkers
-from tests.acceptance.dying import kill_after
+from tests.acceptance.dying import kill_after, let_lease_run_out
 from tests.acceptance.people import Crowd
 
 SAVED = {Side.MONOLITH: ("saved_searches", "user_id"), Side.SERVICE: ("saved_queries", "owner_id")}
@@ -121,7 +121,8 @@ class Split:
 
     def killed_after(self, step: str, share: int) -> None:
         """Return when a controller was killed in a change of the share, and somebody has ended it."""
-        kill_after(self._plan, "ramp", STEPS[step], writes=share)
+        pid = kill_after(self._plan, "ramp", STEPS[step], writes=share)
+        let_lease_run_out(self.wiring.control, pid)
         deadline = time.monotonic() + SECONDS
         while Journal(self.wiring.control).unfinished():
             assert time.monotonic() < deadline, "nobody took the switch over"

@@ -47,6 +47,7 @@ _SETTINGS = {
     "transaction.state.log.num.partitions": "1",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
+    "log.cleaner.backoff.ms": "200",
 }
 
 

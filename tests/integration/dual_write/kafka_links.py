@@ -92,10 +92,11 @@ def carry(
     *transports: KafkaTransport,
     to: Side = Side.SERVICE,
     until: Callable[[], bool] = lambda: True,
+    failing: bool = False,
 ) -> None:
     """Step until nothing waits and ``until`` says so too; several at once, as several relays do.
 
-    A broker that is away is asked again.
+    A broker that is away is asked again, unless ``failing``.
     """
     deadline = time.monotonic() + SECONDS
     done = threading.Event()
@@ -105,6 +106,8 @@ def carry(
         try:
             transport.step(to)
         except BrokerError as error:
+            if failing:
+                raise
             failures.append(error)
 
     def step_on(transport: KafkaTransport) -> None:

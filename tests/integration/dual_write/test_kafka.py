@@ -1,12 +1,15 @@
 """Changes by way of a real broker, and all that can happen to messages there."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from dual_write.errors import FencedError
+from dual_write.errors import FencedError, SchemaError
 from dual_write.kafka_message import Kind, Message, Watermark, decode, encode, message_key
+from dual_write.kafka_transport import KafkaTransport
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
@@ -231,6 +234,48 @@ def test_a_row_too_large_for_the_broker_still_arrives(links: Links, caplog: pyte
     assert omitted.key == "[2]"
     assert "a row of table 't' needs 2000" in caplog.text
     assert "raise max.message.bytes" in caplog.text
+
+
+@pytest.mark.parametrize("side", Side)
+def test_i2_a_table_that_drifts_waits_and_the_others_flow(links: Links, side: Side) -> None:
+    """One message is in the broker when its table changes; others are sent while it does not fit."""
+    pair = links.pair
+    pair.define("CREATE TABLE tags (id INTEGER PRIMARY KEY, n TEXT)")
+    mappings = (MAPPING, mapped("tags", ("id",), "n"))
+    replication = pair.started(*mappings)
+    transport = links.transport(*mappings)
+    pair.monolith.run("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    carry(replication, transport)
+    pair.monolith.run("UPDATE t SET n = 'sent' WHERE id = 1")
+    [link] = transport._links[Side.SERVICE]
+    link._publish(link._look(), link._topic, 1000)  # type: ignore[arg-type] # it has one by now
+    pair[side].run("ALTER TABLE t RENAME COLUMN n TO title")
+    pair.monolith.run("DELETE FROM t WHERE id = 2", "INSERT INTO tags VALUES (1, 'flows')")
+    on(transport, lambda: len(replication.parked(Side.SERVICE)) == 2)
+    on(transport, lambda: not replication.lag(Side.SERVICE).changes)
+    pair.assert_equal("tags")
+    [drift] = replication.drift(Side.SERVICE)
+    assert (drift.table, drift.blocks) == ("t", True)
+    assert {(parked.table, parked.error) for parked in replication.parked(Side.SERVICE)} == {
+        ("t", drift.text)
+    }
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied, accounts.parked) == (6, 4, 2)
+
+    pair[side].run("ALTER TABLE t RENAME COLUMN title TO n")
+    on(transport, lambda: not replication.parked(Side.SERVICE))
+    assert not replication.drift(Side.SERVICE)
+    assert pair.rows(Side.SERVICE, "t") == [(1, "sent"), (3, "c")]
+    pair.assert_equal("t")
+
+
+def on(transport: KafkaTransport, until: Callable[[], bool]) -> None:
+    """Step as a relay does, which tries again when a table has changed."""
+    deadline = time.monotonic() + kafka_links.SECONDS
+    while not until():
+        assert time.monotonic() < deadline
+        with suppress(SchemaError):
+            transport.step(Side.SERVICE)
 
 
 def test_direct_steps_and_kafka_do_the_same_work_at_once(links: Links) -> None:

@@ -5,9 +5,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 
+from dual_write import kafka_broker, kafka_clients
+from dual_write.errors import BrokerError
+from dual_write.kafka_clients import Producer
+from dual_write.kafka_consumer import Inlet
 from dual_write.kafka_transport import KafkaTransport
 from dual_write.relay import Relay
 from flags.side import Side
@@ -62,7 +69,11 @@ kafka_clients.Producer.send = sent
 
 
 @pytest.fixture
-def links(kafka_server: KafkaServer, postgresql_pair: Pair) -> Iterator[Links]:
+def links(
+    kafka_server: KafkaServer, postgresql_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Links]:
+    # So long the group waits for a member that could not say goodbye.
+    monkeypatch.setattr(kafka_clients, "_SESSION_MS", kafka_server.session_ms)
     postgresql_pair.define(T)
     yield from kafka_links.links(kafka_server, postgresql_pair)
 
@@ -95,6 +106,77 @@ def test_i2_a_relay_that_is_killed_loses_and_doubles_nothing(links: Links, place
     pair.assert_equal("t")
     accounts = replication.accounts(Side.SERVICE)
     assert (accounts.captured, accounts.applied, accounts.parked) == (25, 25, 0)
+
+
+BROKER_KILLED = {
+    "with a batch sent and not committed": (KafkaProducer, "commit_transaction", "before"),
+    "before the relay knows that it has published": (Producer, "send", "after"),
+    "when the rows are written": (Inlet, "take", "after"),
+}
+
+
+@pytest.mark.parametrize("place", BROKER_KILLED)
+def test_i2_the_broker_is_killed_at_a_step_of_the_relay(
+    links: Links, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    transport = links.transport(MAPPING)
+    pair.monolith.run("INSERT INTO t SELECT n, 'a' FROM generate_series(1, 20) AS n")
+    carry(replication, transport)
+    owner, name, when = BROKER_KILLED[place]
+    act, starts = getattr(owner, name), []
+
+    def kill() -> None:
+        if not starts:
+            links.server.kill()
+            starts.append(threading.Thread(target=links.server.start))
+            starts[0].start()
+
+    def dying(self: Any, *given: Any) -> Any:
+        if when == "before":
+            self.flush()
+            kill()
+        done = act(self, *given)
+        kill()
+        return done
+
+    monkeypatch.setattr(owner, name, dying)
+    pair.monolith.run("UPDATE t SET n = 'b' WHERE id < 5", "DELETE FROM t WHERE id = 7")
+    while not starts:
+        with suppress(BrokerError):
+            transport.step(Side.SERVICE)
+    pair.monolith.run("UPDATE t SET n = 'c' WHERE id = 8")
+    starts[0].join()
+    carry(replication, transport)
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied, accounts.parked) == (26, 26, 0)
+
+
+def test_i2_a_broker_that_stays_away_is_told_and_not_waited_for(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself, the library would wait for it with the batch that it was committing."""
+    pair = links.pair
+    for module in (kafka_broker, kafka_clients):
+        monkeypatch.setattr(module, "REQUEST_MS", 2_000)
+    replication = pair.started(MAPPING)
+    transport = links.transport(MAPPING)
+    pair.monolith.run("INSERT INTO t VALUES (1, 'a')")
+    carry(replication, transport)
+    threads = threading.active_count()
+    links.server.kill()
+    try:
+        pair.monolith.run("INSERT INTO t VALUES (2, 'b')")
+        with pytest.raises(BrokerError, match="does not answer"):
+            carry(replication, transport, failing=True)
+    finally:
+        links.server.start()
+    carry(replication, transport)
+    pair.assert_equal("t")
+    assert replication.accounts(Side.SERVICE).applied == 2
+    assert threading.active_count() <= threads
 
 
 def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> None:

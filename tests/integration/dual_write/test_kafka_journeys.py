@@ -29,13 +29,21 @@ from tests.integration.dual_write.test_replication import (
     test_i10_accounts_balance,
     test_switch_there_and_back_keeps_both_sides_equal,
 )
+from tests.integration.dual_write.test_splits import (
+    test_a_key_that_two_tables_hold_waits_until_one_lets_go,
+    test_a_truncated_part,
+    test_i3_a_change_whose_number_is_older_still_counts_when_it_is_another_tables,
+)
 from tests.servers.kafka import KafkaServer
 
 __all__ = [
     "items",
     "test_a_closed_direction_is_fenced",
+    "test_a_key_that_two_tables_hold_waits_until_one_lets_go",
+    "test_a_truncated_part",
     "test_backfill_and_changes_arrive",
     "test_changes_of_a_transaction_rolled_back_to_a_savepoint_are_read_in_place",
+    "test_i3_a_change_whose_number_is_older_still_counts_when_it_is_another_tables",
     "test_i4_replicated_writes_are_not_captured_again",
     "test_i10_accounts_balance",
     "test_switch_there_and_back_keeps_both_sides_equal",

@@ -113,6 +113,23 @@ def test_only_one_process_watches_at_a_time_and_what_was_done_by_hand_is_first(w
         assert Takebacks(wiring.control).of(PHASE) == []
 
 
+def test_who_is_let_in_before_any_percentage_is_taken_back_too(tmp_path: Path) -> None:
+    plan = write_plan(
+        tmp_path, tables=False, routing_key="header:X-User", gates='[phases.cohorts]\nallow = ["ann"]'
+    )
+    wiring = Wiring(plan)
+    while wiring.control.phase(PHASE).stage is not Stage.RAMP:
+        wiring.controller.advance(PHASE)
+    fail(wiring)
+    with Lease.acquire(wiring.control, LEASE, "here") as lease:
+        assert len(RampGuard(wiring, lease).tick()) == 1
+        assert RampGuard(wiring, lease).tick() == []
+    flag = wiring.flags.get(f"{PHASE}.reads")
+    assert flag is not None
+    assert flag.killed
+    wiring.close()
+
+
 def test_once_taken_back_the_fault_that_is_still_seen_changes_nothing_more(wiring: Wiring) -> None:
     with Lease.acquire(wiring.control, LEASE, "here") as lease:
         watching = RampGuard(wiring, lease)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, text, update
 from sqlalchemy.exc import DBAPIError
 
 from dual_write.database import open_engine
@@ -15,8 +15,12 @@ from dual_write.replication import Replication
 from dual_write.resolve import TableSpec, resolve
 from flags.side import Side
 from migration.control import Control
-from migration.errors import RunCancelled
+from migration.errors import LeaseLost, RunCancelled
+from migration.journal import CANCELLED
 from migration.procedure import Observer, StepDone, unobserved
+from migration.reconcile import Reconciler
+from migration.schema.tables import leases
+from migration.serving import STRAIGHTEN_SECONDS
 from migration.stages import Stage
 from migration.switch import Switch
 from migration.transitions import Controller
@@ -220,6 +224,34 @@ def test_refused_writes_are_counted_where_their_database_keeps_a_trace(make_pair
         assert replication.refused(Side.MONOLITH) == (2 if counted else None), "the relay is no stray"
     finally:
         replication.dispose()
+
+
+def test_i1_a_guard_that_a_controller_sets_too_late_is_lifted_in_time(
+    make_pair, tmp_path, monkeypatch
+) -> None:
+    """It stood still with the command in its hands until its lease was lost, and others had cancelled."""
+    pair = make_pair(tmp_path)
+    pair.reach(Stage.RAMP)
+    reconciler = Reconciler(pair.control, pair.controller.resume)
+    guard, written = Replication.guard, {}
+
+    def late(self: Replication, side: Side, *given: object, **more: object) -> None:
+        if side is Side.MONOLITH and not written:
+            with pair.control.write() as connection:
+                connection.execute(update(leases).values(expires_at=1.0))
+            assert [run.outcome for run in reconciler.tick()] == [CANCELLED]
+            written[pair.insert(Side.MONOLITH, "by the old writer")] = "by the old writer"
+        guard(self, side, *given, **more)  # type: ignore[arg-type] # passed on
+
+    monkeypatch.setattr(Replication, "guard", late)
+    with pytest.raises(LeaseLost):
+        pair.controller.advance(PHASE)
+    with pytest.raises(DBAPIError, match="service"):
+        pair.insert(Side.MONOLITH, "refused")
+
+    assert reconciler.straighten(pair.controller.replication) == [PHASE]
+    assert_one_writer_with_every_row(pair, Side.MONOLITH, written)
+    assert STRAIGHTEN_SECONDS <= 10
 
 
 def test_i7_an_open_transaction_on_the_losing_side_cancels_the_switch(make_pair, tmp_path) -> None:
