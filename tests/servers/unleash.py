@@ -47,6 +47,7 @@ class Unleash:
         self.account = account
         self._start = start
         self._process: Process | None = None
+        self.killed = False
         self.admin = httpx.Client(
             base_url=account.url, headers={"Authorization": account.admin_token}, trust_env=False, timeout=30
         )
@@ -58,11 +59,13 @@ class Unleash:
         if self._process is None:
             pytest.skip("the Unleash server was given: the tests do not kill what they did not start")
         self._process.kill()
+        self.killed = True
 
     def start(self) -> None:
         """Start the server, also again after ``kill``, on the same data and port."""
         assert self._start is not None
         self._process = self._start()
+        self.killed = False
 
     def stop(self) -> None:
         self.admin.close()
@@ -241,13 +244,18 @@ def unleash_server(postgresql_server: PostgreSQLServer) -> Iterator[Unleash]:
 def unleash(unleash_server: Unleash) -> Iterator[Unleash]:
     """The server, running, without the flags that tests use."""
     names = [f"{phase}.{kind}" for phase in ("search", "other") for kind in ("reads", "writes", "shadow")]
-    if not _answers(unleash_server):
-        unleash_server.start()
+    _revive(unleash_server)
     for name in names:
         unleash_server.archive(name)
     yield unleash_server
-    if not _answers(unleash_server):
-        unleash_server.start()
+    _revive(unleash_server)
+
+
+def _revive(server: Unleash) -> None:
+    """Start it where a test killed it; one that is only slow to answer is waited for."""
+    if server.killed:
+        server.start()
+    until(lambda: _answers(server))
 
 
 def _answers(server: Unleash) -> bool:

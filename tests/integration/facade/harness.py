@@ -182,7 +182,7 @@ class Client:
         await self.writer.drain()
 
     async def receive(self, *, head_only: bool = False) -> Response:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             status = int(head[9:12])
             response = Response(status, head, b"")
