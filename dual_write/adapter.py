@@ -123,6 +123,10 @@ class Adapter(ABC):
     def guarded(self, tables: Sequence[Captured]) -> list[str]:
         """Those of the tables that carry a guard."""
 
+    def refused(self, tables: Sequence[Captured]) -> int | None:  # noqa: ARG002 - as the others
+        """How many statements the tables' guards have refused; None where that leaves no trace."""
+        return None
+
     @abstractmethod
     def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
         """Those of the tables whose capture is gone: a table made anew under an old name has no triggers."""

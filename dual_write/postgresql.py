@@ -186,6 +186,12 @@ class PostgreSQL(PostgreSQLLog):
         with self.reading() as session:
             return [table.table for table in tables if postgresql_capture.is_guarded(session, table)]
 
+    def refused(self, tables: Sequence[Captured]) -> int | None:
+        with self.reading() as session:
+            if not self.has_bookkeeping(session):
+                return 0
+            return sum(postgresql_capture.refused(session, table) for table in tables)
+
     def uncaptured(self, tables: Sequence[Captured]) -> list[str]:
         with self.reading() as session:
             return [table.table for table in tables if not postgresql_capture.is_installed(session, table)]

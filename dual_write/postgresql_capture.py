@@ -60,6 +60,7 @@ def remove(session: Session, captured: Captured) -> None:
         if exists and _has_trigger(session, captured, name):
             session.execute(f"DROP TRIGGER {name} ON {table_name(captured.table)}")
     session.execute(f"DROP FUNCTION IF EXISTS {_function(captured)}()")
+    session.execute(f"DROP SEQUENCE IF EXISTS {_refusals(captured)}")
 
 
 def guard(session: Session, captured: Captured, ownership: Ownership) -> None:
@@ -67,7 +68,11 @@ def guard(session: Session, captured: Captured, ownership: Ownership) -> None:
     refusal = ownership.refusal(captured.table)
     # An outbox's entry stays: a transaction that asks while the guard stands may write when it is lifted.
     purpose = f"{_GUARD} {postgresql_outbox.registration(session, captured)}" if captured.outbox else _GUARD
-    _define(session, captured, f"BEGIN RAISE EXCEPTION USING MESSAGE = {literal(refusal)}; END", purpose)
+    # A sequence keeps what it has given out when the refused transaction is rolled back.
+    session.execute(f"CREATE SEQUENCE IF NOT EXISTS {_refusals(captured)}")
+    counts = f"PERFORM nextval({literal(_refusals(captured))})"
+    body = f"BEGIN {counts}; RAISE EXCEPTION USING MESSAGE = {literal(refusal)}; END"
+    _define(session, captured, body, purpose)
     install(session, captured)
 
 
@@ -82,6 +87,15 @@ def is_guarded(session: Session, captured: Captured) -> bool:
     )
     [(purpose,)] = rows
     return purpose is not None and purpose.split(" ")[0] == _GUARD
+
+
+def refused(session: Session, captured: Captured) -> int:
+    """How many statements the table's guard has refused since capture was installed."""
+    name = _refusals(captured)
+    if session.execute("SELECT to_regclass(?) IS NULL", name) == [(True,)]:
+        return 0
+    [(number,)] = session.execute(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {name}")
+    return int(number)
 
 
 def wait_for_writers(
@@ -209,6 +223,10 @@ def _has_trigger(session: Session, captured: Captured, name: str) -> bool:
 
 def _function(captured: Captured) -> str:
     return f"strangler.capture_{_digest(captured)}"
+
+
+def _refusals(captured: Captured) -> str:
+    return f"strangler.refused_{_digest(captured)}"
 
 
 def _trigger(captured: Captured) -> str:

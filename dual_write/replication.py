@@ -215,6 +215,13 @@ class Replication(Installation):
         """Whether any moved table on ``side`` carries a guard."""
         return bool(self._adapters[side].guarded(self._moved(side)))
 
+    def refused(self, side: Side) -> int | None:
+        """How many statements the guards on ``side`` have refused since capture was installed.
+
+        None where the database keeps no trace of them: SQLite undoes all that a refused statement did.
+        """
+        return self._adapters[side].refused(self._moved(side))
+
     def hand_over_sequences(self, to: Side) -> None:
         """Move ``to``'s identity values past everything that the other side has given out."""
         for mapping in self.mappings:

@@ -11,6 +11,7 @@ from typing import Protocol
 from facade.evidence import Comparison, ShadowCounts
 from facade.snapshot import Snapshot
 from facade.tally import ReadCounts
+from facade.traffic import TrafficCount
 from flags.side import Side
 
 
@@ -60,6 +61,14 @@ class EvidenceSink(Protocol):
 
     def record(self, worker: str, counts: Sequence[ShadowCounts], samples: Sequence[Comparison]) -> None:
         """Add counts since the last call, and store differing samples (already redacted)."""
+        ...
+
+
+class TrafficSink(Protocol):
+    """Where it is counted who answers."""
+
+    def count(self, counts: Sequence[TrafficCount]) -> None:
+        """Add what was answered since the last call."""
         ...
 
 

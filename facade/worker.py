@@ -22,11 +22,13 @@ from facade.ports import (
     ReadSink,
     ReplicationProgress,
     SnapshotSource,
+    TrafficSink,
     WorkerRegistry,
     WorkerStatus,
 )
 from facade.routes import RouteTable
 from facade.snapshot import Snapshot
+from facade.traffic import Traffic
 from flags.snapshot import FlagSnapshot
 
 T = TypeVar("T")
@@ -69,6 +71,7 @@ class Worker:
         evidence: EvidenceSink,
         progress: ReplicationProgress | None = None,
         reads: ReadSink | None = None,
+        traffic: TrafficSink | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         self.path: DataPath
@@ -78,12 +81,14 @@ class Worker:
         self._evidence = evidence
         self._progress = progress
         self._reads = reads
+        self._sink = traffic
         self._metrics = WorkerMetrics(config.metrics, self.name) if config.metrics is not None else None
         self._revision = NOTHING_KNOWN.revision
         self._degraded: str | None = None
         self._said: tuple[int, str | None] | None = None
         self._reported_at = self._flushed_at = self._followed_at = self._told_at = 0.0
         self._fenced = False
+        self._traffic: Traffic
         self._loop: asyncio.AbstractEventLoop
         self._first = threading.Event()
         self._stopping = threading.Event()
@@ -93,6 +98,7 @@ class Worker:
         """Begin to serve: by the first snapshot, or by the monolith alone when there is none in time."""
         self._loop = asyncio.get_running_loop()
         self.path = DataPath(self._config, NOTHING_KNOWN)
+        self._traffic = Traffic(self.path.counters)
         self.path.start()
         self._thread.start()
         await asyncio.to_thread(self._first.wait, COLD_START)
@@ -206,8 +212,16 @@ class Worker:
             lambda: self._evidence.record(self.name, counts, samples), "record evidence"
         ):
             self._on_loop(lambda: accounts.give_back(counts, samples))
+        self._quietly(self._count, "count traffic")
         if self._metrics is not None:
             self._metrics.write(self.path, self.degraded)
+
+    def _count(self) -> None:
+        """Tell how many requests each side has answered; what is not taken is told again."""
+        counts = self._traffic.untold()
+        if self._sink is not None and counts:
+            self._sink.count(counts)
+            self._traffic.told(counts)
 
     def _quietly(self, action: Callable[[], object], what: str) -> bool:
         try:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Double, Engine, Row, Table, cast, func, select
@@ -188,6 +189,19 @@ def upsert(connection: Connection, table: Table, values: Mapping[str, Any], key:
     statement = _insert(connection, table).values(values)
     rest = {name: statement.excluded[name] for name in values if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=rest))
+
+
+def add(
+    connection: Connection,
+    table: Table,
+    key: Mapping[str, Any],
+    numbers: Mapping[str, int],
+    latest: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Insert a row, or add ``numbers`` to the one that has its ``key`` and set the ``latest`` values."""
+    statement = _insert(connection, table).values({**key, **numbers, **latest})
+    sums = {name: table.c[name] + statement.excluded[name] for name in numbers}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_={**sums, **latest}))
 
 
 def insert_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:

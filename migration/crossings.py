@@ -63,7 +63,7 @@ def crossings(monolith: sa.Engine, own: Sequence[Moved], elsewhere: Sequence[Mov
     """
     mine = {moved.monolith for moved in own}
     found = []
-    for table, columns, parent, parent_columns in _foreign_keys(monolith):
+    for table, columns, parent, parent_columns in foreign_keys(monolith):
         if (table in mine) is (parent in mine):
             continue  # both are the service's own business, or none is this phase's
         child = _end(table, columns, (*own, *elsewhere))
@@ -96,7 +96,8 @@ def _end(table: str, columns: Sequence[str], moved: Sequence[Moved]) -> _End | N
     return None
 
 
-def _foreign_keys(monolith: sa.Engine) -> Iterator[tuple[str, Sequence[str], str, Sequence[str]]]:
+def foreign_keys(monolith: sa.Engine) -> Iterator[tuple[str, Sequence[str], str, Sequence[str]]]:
+    """Every foreign key of the monolith: child and its columns, parent and its columns."""
     inspector = sa.inspect(monolith)
     default = inspector.default_schema_name
     schemas = [None] if monolith.dialect.name == "sqlite" else _schemas(inspector)

@@ -70,6 +70,9 @@ class Dataless(Replication):
     def guarded(self, side: Side) -> bool:  # noqa: ARG002 - the surface's
         return False
 
+    def refused(self, side: Side) -> int | None:  # noqa: ARG002 - the surface's
+        return 0
+
     def flows(self, to: Side) -> bool:  # noqa: ARG002 - the surface's
         return True
 

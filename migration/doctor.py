@@ -20,8 +20,9 @@ from flags.side import Side
 from migration import doctor_databases, doctor_tables
 from migration.doctor_capture import drift, outbox_facts
 from migration.doctor_databases import Fact
-from migration.errors import MigrationError
+from migration.errors import MigrationError, PlanError
 from migration.plan import Phase, Plan, Table
+from migration.runbook import load, locate
 
 
 class Level(StrEnum):
@@ -58,6 +59,7 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
         for phase in chosen:
             found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
             found.append(_key(phase))
+            found.append(_runbook(phase, plan))
             found += _tables(phase, monolith)
     return found
 
@@ -77,6 +79,16 @@ def _upstream(subject: str, url: str, plan: Plan) -> Diagnosis:
             f"{url} does not answer: {reason}.",
             f"Start it, or correct `url` in the plan's section of the {subject.rpartition(' ')[2]}.",
         )
+
+
+def _runbook(phase: Phase, plan: Plan) -> Diagnosis:
+    subject = f"{phase.name}: runbook"
+    file = locate(phase.runbook, plan.directory)
+    try:
+        steps = load(file or plan.directory / phase.runbook).steps
+    except PlanError as error:
+        return Diagnosis(Level.FAIL, subject, str(error), "`strangler runbook` would refuse it.")
+    return Diagnosis(Level.OK, subject, f"{phase.runbook} has {len(steps)} steps")
 
 
 def _unleash(plan: Plan) -> Diagnosis:

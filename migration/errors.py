@@ -101,3 +101,7 @@ class RunUnfinished(MigrationError):  # noqa: N818 - as above
 
 class HoldExpired(MigrationError):  # noqa: N818 - as above
     """A switch that could not be made in the time for which clients' writes may be held."""
+
+
+class WalkStopped(MigrationError):  # noqa: N818 - as above
+    """A walk through a runbook that cannot go on by itself; it goes on from there when it is run again."""

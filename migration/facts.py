@@ -16,13 +16,15 @@ from migration.check_history import vouching
 from migration.control import Control
 from migration.errors import WorkersLate
 from migration.evidence import agreement
-from migration.gate_facts import CheckFact, ConsentFact, Facts, Limits
+from migration.gate_facts import CheckFact, ConsentFact, Facts, IdleFact, Limits
 from migration.observations import CheckRun
 from migration.plan import Phase, Route
 from migration.read_answers import Both
 from migration.read_traffic import pair_of, told_since
 from migration.stages import PhaseRecord, Stage
+from migration.stray_writes import stray_writes
 from migration.takebacks import WATCHED, judged_since, open_takeback
+from migration.traffic import last_hits
 from migration.workers import ControlWorkers
 
 WORKER_PATIENCE_SECONDS = 0.5
@@ -38,6 +40,7 @@ def limits(phase: Phase) -> Limits:
         min_samples=phase.gates.min_samples,
         min_reads=phase.gates.min_reads,
         guard=phase.guard,
+        min_idle_seconds=phase.gates.min_idle_days * 86_400,
         soak={stage: seconds for stage, seconds in phase.gates.soak.items()},  # noqa: C416 - a wider type,
     )
 
@@ -95,6 +98,7 @@ def gather(
         consent=consent,
         answers=answers,
         taken_back=taken_back,
+        idle=_idle(control, phase, replication) if record.stage is Stage.LIVE else None,
     )
 
 
@@ -127,6 +131,24 @@ def _checked(check: CheckRun, age_seconds: float) -> CheckFact:
         if each["holding"] != Holding.HOLDS
     }
     return CheckFact(check.clean, check.rows, check.findings, age_seconds, frozenset(answers), broken)
+
+
+def _idle(control: Control, phase: Phase, replication: Replication | None) -> IdleFact:
+    """Also what the relay has not seen yet, if the monolith's database can be asked."""
+    hit = next(iter(last_hits(control, phase.name)), None)
+    strays = stray_writes(control, phase.name)
+    try:
+        refused = None if replication is None else replication.refused(Side.MONOLITH)
+    except (DataError, SQLAlchemyError):
+        refused = None
+    known = 0 if strays is None else strays.refused
+    return IdleFact(
+        hit=None if hit is None else hit.route,
+        hit_seconds=None if hit is None else hit.ago,
+        stray_seconds=None if strays is None else strays.ago,
+        unseen=0 if refused is None else max(0, refused - known),
+        blind=bool(phase.tables) and refused is None,
+    )
 
 
 def _since(control: Control, record: PhaseRecord) -> float:

@@ -55,7 +55,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The plan's limits: ages in seconds, the match rate from 0 to 1, how long a phase soaks in a stage."""
+    """The plan's limits: ages in seconds, the match rate from 0 to 1, how long a phase soaks in a stage, and
+    for how long nothing may have reached the monolith before it is complete."""
 
     max_lag_seconds: float = 5.0
     max_check_age_seconds: float = 3600.0
@@ -64,6 +65,7 @@ class Limits:
     min_reads: int = 0
     soak: Mapping[str, float] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
+    min_idle_seconds: float = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,19 @@ class ConsentFact:
     approved: Sequence[str] = ()
     own: bool = False
     confirmed: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IdleFact:
+    """What still reached the monolith: seconds since the last ``hit`` of one of the phase's routes, and since
+    the last write that its guard refused; None where there was none. ``unseen`` were refused since the relay
+    last looked; ``blind`` says that refused writes leave no trace in its database."""
+
+    hit: str | None = None
+    hit_seconds: float | None = None
+    stray_seconds: float | None = None
+    unseen: int = 0
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +142,4 @@ class Facts:
     consent: ConsentFact | None = None
     taken_back: str | None = None
     answers: Both | None = None
+    idle: IdleFact | None = None

@@ -1,6 +1,7 @@
 """Asks the gates before a step: gathers the facts of the phase, and what people have said about the step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from dual_write.replication import Replication
 from migration.consents import Consents
@@ -50,11 +51,20 @@ class Gatekeeper:
         told = self._hooks.tell(self._plan.phase(phase), step)
         return [verdict for verdict in told if not verdict.open]
 
-    def require(self, phase: str, step: Step) -> None:
-        """The plan's hooks are asked last, once every other gate is open. Raises GateClosed."""
-        closed = [verdict for verdict in self.verdicts(phase, step) if not verdict.open]
+    def require(self, phase: str, step: Step, waived: Mapping[str, str] = MappingProxyType({})) -> None:
+        """The plan's hooks are asked last, once every other gate is open. Raises GateClosed.
+
+        Gates that are ``waived`` may stay closed; the audit log keeps why.
+        """
+        found = [verdict for verdict in self.verdicts(phase, step) if not verdict.open]
+        closed = [verdict for verdict in found if verdict.name not in waived]
         if not closed:
             asked = self._hooks.ask(self._plan.phase(phase), step)
             closed = [verdict for verdict in asked if not verdict.open]
         if closed:
             raise GateClosed(phase, step.goal, closed)
+        with self._control.write() as connection:
+            for verdict in found:
+                what = f"gate {verdict.name} of {phase} before {step} waived"
+                why = {"why": waived[verdict.name], "closed": verdict.reason}
+                self._control.audit(connection, self._actor, what, {}, why)

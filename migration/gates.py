@@ -7,6 +7,7 @@ traffic, nobody who has approved) is *inconclusive*: as closed, but no sign that
 from collections.abc import Callable
 
 from migration.gate_facts import CheckFact, ConsentFact, Facts, GateVerdict, Limits, Step, Verdict
+from migration.gate_idle import idle
 from migration.gates_of_people import approvals, confirmations, guard, soak
 from migration.gates_of_reads import errors, latency
 from migration.intervals import matching_needed, wilson
@@ -171,6 +172,6 @@ _GATES: dict[str, tuple[Gate, ...]] = {
     Stage.RAMP: (*_ALIKE, soak, *_PEOPLE),
     "writes": (*_ALIKE, _reverse, *_PEOPLE),
     Stage.LIVE: (*_ALIKE, _reverse, errors, latency, soak, *_PEOPLE),
-    Stage.COMPLETE: (_lag, _parked, _check, _invariants, _workers, errors, soak, *_PEOPLE),
+    Stage.COMPLETE: (_lag, _parked, _check, _invariants, _workers, errors, soak, idle, *_PEOPLE),
 }
 """By what a step leads to: a stage, or a greater share of the writes; reads ask `gates_of_people`."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from dual_write.replication import Replication
 from flags.side import Side
+from flags.store import EmbeddedStore
 from migration.control import Control
 from migration.errors import StageError
 from migration.procedure import Detail, Procedure, Step
@@ -129,6 +130,13 @@ class Completion(Move):
         self.replication.guard(Side.MONOLITH, Side.SERVICE, epoch, lock_timeout=LOCK_SECONDS)
         return {"side": Side.MONOLITH}
 
+    def forget_flags(self) -> Detail:
+        """In this stage nobody asks them any more: reads and writes are the service's."""
+        with self.control.change() as change:
+            self.lease.hold(change.connection)
+            EmbeddedStore(self.control.engine).remove(self.phase, change.connection)
+        return {"revision": change.revision}
+
     def retire(self) -> Detail:
         """Stop what flowed back. Tables that follow the monolith go on following it."""
         self.replication.close(Side.MONOLITH, self.control.phase(self.phase).epoch)
@@ -144,5 +152,6 @@ class Completion(Move):
         Step("guard", guard),
         Step("commit", Procedure.commit),
         Step("publish", Move.publish),
+        Step("forget_flags", forget_flags),
         Step("retire", retire),
     )

@@ -35,6 +35,7 @@ from migration.plan_sections import (
     Table,
     Timeouts,
 )
+from migration.runbook import locate, templates
 
 __all__ = [
     "ColumnRule",
@@ -111,6 +112,15 @@ class Plan(BaseSettings):
             wanting = [n for n, phase in enumerate(plan.phases) if phase.authenticate]
             if unlocked := [source.problem(("phases", n, "authenticate"), message) for n in wanting]:
                 raise PlanError(source.path, unlocked)
+        if lost := [
+            source.problem(
+                ("phases", number, "runbook"),
+                f"there is no runbook {phase.runbook!r}. Built in: {', '.join(templates())}; or name a file.",
+            )
+            for number, phase in enumerate(plan.phases)
+            if locate(phase.runbook, source.path.absolute().parent) is None
+        ]:
+            raise PlanError(source.path, lost)
         doubled = conflicts(plan.phases, plan.facade.aggregates)
         if problems := [source.problem(place, message) for place, message in doubled]:
             raise PlanError(source.path, problems)

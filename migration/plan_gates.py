@@ -43,7 +43,8 @@ class Gates(Section):
     """What must hold before a stage may advance: seconds, a share from 0 to 1, and counts.
 
     ``soak`` is how long a phase stays in a stage at least, ``approvals`` how many other people have to agree,
-    ``confirm`` what somebody has to look at. What they say counts for ``consent_seconds``.
+    ``confirm`` what somebody has to look at. What they say counts for ``consent_seconds``. For
+    ``min_idle_days`` nothing may have reached the monolith before a phase is complete; with 0 nobody asks.
     """
 
     max_lag_seconds: Seconds = 5.0
@@ -55,6 +56,7 @@ class Gates(Section):
     approvals: dict[Asked, Annotated[int, Field(ge=1, le=9)]] = Field(default_factory=dict)
     confirm: dict[Asked, tuple[Name, ...]] = Field(default_factory=dict)
     consent_seconds: Period = 86_400.0
+    min_idle_days: float = Field(default=7.0, ge=0, le=366)
     hooks: tuple[Hook, ...] = ()
 
     @model_validator(mode="after")

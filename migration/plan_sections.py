@@ -296,6 +296,7 @@ class Phase(Section):
     ramp: Ramp = Ramp()
     guard: Guard = Guard()
     check: Check = Check()
+    runbook: Name = "read-mostly"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -41,12 +41,15 @@ class Source:
             return Problem(None, f"environment variable {variable}", message)
         return Problem(line_of(place, self.lines), key_text(place), message)
 
-    def unknown(self, place: Place, model: type[BaseModel]) -> Problem:
-        """That the key at ``place`` of a ``model`` does not exist, and which might have been meant."""
+    def unknown(self, place: Place, model: type[BaseModel], at: Place = ()) -> Problem:
+        """That the key at ``place`` of a ``model`` does not exist, and which might have been meant.
+
+        ``at`` is where the model stands.
+        """
         key, known = str(place[-1]), _fields(model, place[:-1])
         close = get_close_matches(key, known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
-        return self.problem(place, f"there is no such key. {hint}")
+        return self.problem((*at, *place), f"there is no such key. {hint}")
 
 
 def read(path: Path, kept: Path | None = None) -> Source:
@@ -66,20 +69,22 @@ def read(path: Path, kept: Path | None = None) -> Source:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise PlanError(path, [Problem(line, "", "is not UTF-8 text. Save it in that encoding.")]) from error
     except tomllib.TOMLDecodeError as error:
-        raise PlanError(path, [_broken(str(error), text)]) from error
+        raise PlanError(path, [broken(str(error), text)]) from error
     source = Source(path, document, key_lines(text))
     if secrets := list(_secrets(document, (), source)):
         raise PlanError(path, secrets)
     return source
 
 
-def problems(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
-    """What a validation found, one problem for each place."""
+def problems(error: ValidationError, source: Source, model: type[BaseModel], at: Place = ()) -> list[Problem]:
+    """What a validation found of the ``model`` that stands ``at`` a place, one problem for each place."""
     found: dict[Problem, None] = {}
     for details in error.errors(include_url=False):
-        place = tuple(part for part in details["loc"] if part != "[key]")
+        inner = tuple(part for part in details["loc"] if part != "[key]")
         unknown = details["type"] == "extra_forbidden"
-        found[source.unknown(place, model) if unknown else source.problem(place, _message(details))] = None
+        found[
+            source.unknown(inner, model, at) if unknown else source.problem((*at, *inner), _message(details))
+        ] = None
     return sorted(found, key=lambda problem: problem.line or 0)
 
 
@@ -89,7 +94,8 @@ def key_text(place: Place) -> str:
     return text.removeprefix(".")
 
 
-def _broken(message: str, text: str) -> Problem:
+def broken(message: str, text: str) -> Problem:
+    """What the TOML reader said of ``text``."""
     found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     if found is None:
         return Problem(None, "", f"is not TOML: {message}.")

@@ -17,6 +17,7 @@ from migration.observations import Observations
 from migration.relay_metrics import Account, RelayMetrics, Seen, exposed
 from migration.serving import reconcile
 from migration.stages import PhaseRecord, Stage
+from migration.stray_writes import note_refused
 from migration.wiring import Wiring
 
 _log = logging.getLogger(__name__)
@@ -111,6 +112,10 @@ class PhaseRelay:
                 ago = max(time.monotonic() - began, self._relay.silent_seconds)
                 self._observations.beat(self._phase, side, lag, accounts, ago=ago)
         self._seen = seen
+        if self._record.stage in {Stage.LIVE, Stage.COMPLETE}:
+            refused = replication.refused(Side.MONOLITH)
+            if refused is not None:
+                note_refused(self._wiring.control, self._phase, refused)
 
     def _connected(self) -> Replication | None:
         """The phase's data once it can be reached; None when it is time to end."""

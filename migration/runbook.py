@@ -1,137 +1,133 @@
-"""The steps that take a phase through its stages: printed for people, walked by ``--run``."""
+"""A runbook: the steps that take a phase through its stages, read from a TOML file that a team may copy."""
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import ValidationError
 
+from migration.errors import PlanError, Problem
+from migration.plan_lines import Place, key_lines
+from migration.plan_source import Source, broken, problems
+from migration.runbook_steps import KINDS, Step, Sync
 from migration.stages import ORDER, Stage
 
+TEMPLATES = Path(__file__).parent / "runbooks"
+_KEYS = ("title", "about", "steps")
+
 
 @dataclass(frozen=True, slots=True)
-class RunbookStep:
-    """One step: what to run, what one then sees, how it shows that it went wrong, how to go back.
+class Runbook:
+    """The steps in order. ``about`` says for which kind of phase they are."""
 
-    From the stage ``behind`` on, the step is behind us.
-    """
-
+    name: str
+    file: Path
     title: str
-    command: str
-    why: str
-    expect: str
-    trouble: str
-    back: str
-    behind: Stage
+    about: str
+    steps: tuple[Step, ...]
+
+    def step(self, name: str) -> Step | None:
+        return next((step for step in self.steps if step.name == name), None)
+
+    def behind(self, step: Step) -> Stage | None:
+        """From which stage on the step is behind the phase: that to which the next move from it leads."""
+        if isinstance(step, Sync):
+            return Stage.SHADOW  # the stage comes first, the rows follow
+        later = self.steps[self.steps.index(step) :]
+        return next((each.to for each in later if each.to is not None), None)
+
+    def is_behind(self, step: Step, stage: Stage) -> bool:
+        """Whether a phase in ``stage`` has passed the step, by whatever way."""
+        behind = self.behind(step)
+        return behind is not None and ORDER.index(behind) <= ORDER.index(stage)
 
 
-STEPS: tuple[RunbookStep, ...] = (
-    RunbookStep(
-        title="Can the plan run?",
-        command="strangler doctor {phase}",
-        why="Finds missing keys, rights and columns before anything is touched.",
-        expect="No line marked `fail`; exit code 0.",
-        trouble="A `fail` names the table or server and what to change.",
-        back="Nothing was changed.",
-        behind=Stage.DUAL_WRITE,
-    ),
-    RunbookStep(
-        title="Copy and keep copying",
-        command="strangler sync {phase}",
-        why="Installs capture on both sides, guards the service's tables, and copies the rows there are.",
-        expect="Every table at 100 %; the stage is `dual_write`; `strangler relay` keeps the lag near zero.",
-        trouble="A lag that only grows, or parked changes, in `strangler status`.",
-        back="`strangler rollback {phase}` removes capture without a trace.",
-        behind=Stage.SHADOW,
-    ),
-    RunbookStep(
-        title="Prove that both sides hold the same rows",
-        command="strangler check {phase}",
-        why="The gates of every later stage read the last check.",
-        expect="`clean`; exit code 0.",
-        trouble="Findings, with table and key. `strangler check {phase} --repair` says how to mend them.",
-        back="A check changes nothing.",
-        behind=Stage.SHADOW,
-    ),
-    RunbookStep(
-        title="Mirror reads and compare the answers",
-        command="strangler advance {phase}  # → shadow",
-        why="The service answers copies of real reads; no user sees its answers.",
-        expect="`strangler shadow {phase}` shows a match rate above the plan's limit, with enough samples.",
-        trouble="Mismatches: the report names the endpoint and the field.",
-        back="`strangler rollback {phase}`",
-        behind=Stage.SHADOW,
-    ),
-    RunbookStep(
-        title="Open the ramp",
-        command="strangler advance {phase}  # → ramp",
-        why="From here a share of the reads is answered by the service, still 0 %.",
-        expect="The stage is `ramp`; nothing else changes yet.",
-        trouble="A closed gate says why, and what would open it.",
-        back="`strangler rollback {phase}`",
-        behind=Stage.RAMP,
-    ),
-    RunbookStep(
-        title="Raise the reads",
-        command="strangler ramp {phase} --reads 10  # then 50, then 100",
-        why="Whoever is on the service stays there as the share grows; a failed read falls back.",
-        expect="Errors and latency per side, in `/-/metrics` on the admin port, stay where they were.",
-        trouble="Fallbacks or slower reads on the service's side.",
-        back="`strangler ramp {phase} --reads 0`, or `strangler flags kill {phase}`",
-        behind=Stage.LIVE,
-    ),
-    RunbookStep(
-        title="Move the writes",
-        command="strangler advance {phase}  # → live",
-        why="One fenced switch: writes wait for a moment, then go to the service; changes now flow back. "
-        "Smaller steps, by routing key: `strangler ramp PHASE --writes 10` first.",
-        expect="`live`; writes waited well under a second; no request failed.",
-        trouble="A switch that could not finish is cancelled by itself, and says at which step.",
-        back="`strangler rollback {phase}` – what was written meanwhile is already in the monolith.",
-        behind=Stage.LIVE,
-    ),
-    RunbookStep(
-        title="Let go",
-        command="strangler complete {phase}",
-        why="Ends the way back: replication stops and the monolith's tables stay guarded.",
-        expect="`complete`. The phase's code and tables in the monolith are not used any more.",
-        trouble="Whatever still writes to the monolith's tables is refused, with the owner's name.",
-        back="None. Restore from the service if you must.",
-        behind=Stage.COMPLETE,
-    ),
-)
+def templates() -> list[str]:
+    """The names of the runbooks that come with the toolkit."""
+    return sorted(file.stem for file in TEMPLATES.glob("*.toml"))
 
 
-@dataclass(frozen=True, slots=True)
-class RunbookLine:
-    """A step with its live state: ``done``, ``next`` or ``later``."""
-
-    step: RunbookStep
-    state: str
-
-
-def lines(stage: Stage) -> Sequence[RunbookLine]:
-    """The steps as they stand for a phase in ``stage``; the first that is not done is next."""
-    done = sum(ORDER.index(step.behind) <= ORDER.index(stage) for step in STEPS)
-    states = ["done"] * done + ["next"] + ["later"] * len(STEPS)
-    return [RunbookLine(step, state) for step, state in zip(STEPS, states, strict=False)]
+def locate(name: str, directory: Path) -> Path | None:
+    """The file of the runbook that a plan in ``directory`` names; None when there is none."""
+    if name in templates():
+        return TEMPLATES / f"{name}.toml"
+    file = directory / name
+    return file if file.is_file() else None
 
 
-def _filled(text: str, *, phase: str) -> str:
-    return text.replace("{phase}", phase)
+def load(file: Path) -> Runbook:
+    """Read and validate a runbook. Raises PlanError with everything that is wrong with it, line by line."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(file, [Problem(None, "", f"the runbook cannot be read: {error}.")]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(file, [broken(str(error), text)]) from error
+    source = Source(file, document, key_lines(text))
+    found = list(_of_the_whole(source))
+    steps: list[Step] = []
+    for number, given in enumerate(document.get("steps", ()) if not found else ()):
+        step, wrong = _step(source, number, given)
+        found += wrong
+        steps += [] if step is None else [step]
+    found += _of_the_order(source, steps) if not found else []
+    if found:
+        raise PlanError(file, found)
+    return Runbook(file.stem, file, document["title"], document["about"], tuple(steps))
 
 
-def render(
-    phase: str, stage: Stage, facts: Sequence[tuple[str, str]], gates: Sequence[tuple[str, bool, str]]
-) -> str:
-    """The runbook as Markdown. ``facts`` are label and value; ``gates`` are name, open, reason."""
-    environment = Environment(
-        loader=PackageLoader("migration", "runbooks"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )
-    environment.filters["fill"] = partial(_filled, phase=phase)
-    template = environment.get_template("phase.md.j2")
-    return template.render(phase=phase, stage=stage.value, lines=lines(stage), facts=facts, gates=gates)
+def _of_the_whole(source: Source) -> Sequence[Problem]:
+    document = source.document
+    wrong = [
+        source.problem((key,), f"there is no such key. Known here: {', '.join(_KEYS)}.")
+        for key in document
+        if key not in _KEYS
+    ]
+    wrong += [
+        Problem(source.lines.get((key,), 1), key, "is missing. Say it in a sentence.")
+        for key in ("title", "about")
+        if not isinstance(document.get(key), str) or not document[key].strip()
+    ]
+    steps = document.get("steps")
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
+        wrong.append(Problem(source.lines.get(("steps",)), "steps", "has no steps. Add [[steps]] tables."))
+    return wrong
+
+
+def _step(source: Source, number: int, given: Mapping[str, Any]) -> tuple[Step | None, list[Problem]]:
+    place: Place = ("steps", number)
+    kind = str(given.get("kind", ""))
+    if kind not in KINDS:
+        close = get_close_matches(kind, KINDS, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(KINDS)}."
+        said = f"{kind!r} is no kind of step" if kind else "is missing"
+        return None, [source.problem((*place, "kind"), f"{said}. {hint}")]
+    try:
+        return KINDS[kind].model_validate(given), []
+    except ValidationError as error:
+        return None, problems(error, source, KINDS[kind], place)
+
+
+def _of_the_order(source: Source, steps: Sequence[Step]) -> list[Problem]:
+    wrong: list[Problem] = []
+    reached, names = Stage.OFF, set[str]()
+    for number, step in enumerate(steps):
+        if step.name in names:
+            text = f"there is a step {step.name!r} already. Give each its own name."
+            wrong.append(source.problem(("steps", number, "name"), text))
+        names.add(step.name)
+        if step.to is None or step.to is reached:
+            continue
+        if ORDER.index(step.to) != ORDER.index(reached) + 1:
+            text = (
+                f"leads to {step.to}, but the steps before it lead to {reached}. "
+                f"The stages follow each other: {' → '.join(ORDER)}."
+            )
+            key = "stage" if "stage" in type(step).model_fields else "kind"
+            wrong.append(source.problem(("steps", number, key), text))
+        reached = step.to
+    return wrong

@@ -2,56 +2,63 @@
 
 from typing import Any
 
-from flags.percent import format_percent
-from migration.runbook import lines, render
-from migration.status import PhaseStatus, read_status
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from migration.runbook import Runbook
+from migration.runbook_values import facts, filler
+from migration.status import PhaseStatus
+from migration.walk import Outlook, outlook
+from migration.walking import known_states, runbook_of, status_of
 from migration.wiring import Wiring
 
 
 def page(wiring: Wiring, phase: str) -> tuple[str, dict[str, Any]]:
     """The Markdown, and the same as plain values. Raises MigrationError for an unknown phase."""
-    with wiring.replicating(phase) as replication:
-        phases = read_status(wiring.plan, wiring.control, {phase: replication}).phases
-    status = next(each for each in phases if each.name == phase)
-    facts = _facts(status)
-    gates = [(gate.name, gate.open, f"{gate.reason} {gate.remedy}".strip()) for gate in status.gates]
-    document = {
-        "phase": phase,
-        "stage": status.stage,
-        "facts": dict(facts),
-        "gates": [{"name": name, "open": is_open, "reason": reason} for name, is_open, reason in gates],
+    runbook = runbook_of(wiring.plan, phase)
+    status = status_of(wiring, phase)
+    lines = list(outlook(runbook, known_states(wiring, status), None, status.stage))
+    document = _document(wiring, runbook, status, lines)
+    environment = Environment(
+        loader=PackageLoader("migration", "runbooks"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+    )
+    return environment.get_template("phase.md.j2").render(document), document
+
+
+def _document(wiring: Wiring, runbook: Runbook, status: PhaseStatus, lines: list[Outlook]) -> dict[str, Any]:
+    fill = filler(wiring.plan, status)
+    walk = status.walk
+    return {
+        "phase": status.name,
+        "stage": status.stage.value,
+        "runbook": runbook.name,
+        "title": runbook.title,
+        "about": runbook.about,
+        "walk": None
+        if walk is None or walk.outcome is not None
+        else {"step": walk.step, "state": walk.state, "alive": walk.alive, "reason": walk.reason},
+        "facts": dict(facts(wiring.plan, status)),
+        "gates": [
+            {"name": gate.name, "open": gate.open, "reason": f"{gate.reason} {gate.remedy}".strip()}
+            for gate in status.gates
+        ],
+        "next": status.next,
         "steps": [
             {
-                "title": line.step.title,
-                "command": line.step.command.replace("{phase}", phase),
+                "name": line.step.name,
+                "title": fill(line.step.title),
+                "kind": line.step.kind,
+                "why": fill(line.step.why),
+                "before": None if line.step.before is None else fill(line.step.before),
+                "command": line.step.command(fill),
+                "expect": fill(line.step.expect),
+                "trouble": fill(line.step.trouble),
+                "back": fill(line.step.back),
                 "state": line.state,
             }
-            for line in lines(status.stage)
+            for line in lines
         ],
     }
-    return render(phase, status.stage, facts, gates), document
-
-
-def _facts(status: PhaseStatus) -> list[tuple[str, str]]:
-    facts = [
-        ("writer", f"{status.writer} (epoch {status.epoch})"),
-        ("reads to the service", f"{format_percent(status.shares['reads'])} %"),
-    ]
-    if status.split:
-        share = format_percent(status.shares["writes"])
-        facts.append(("writes to the service", f"those of {share} % of the routing keys"))
-    facts += [
-        (
-            f"changes on their way to the {beat.to}",
-            f"{beat.lag.changes}, the oldest {beat.lag.seconds:.1f} s old",
-        )
-        for beat in status.replication
-    ]
-    if status.match.rate is not None:
-        facts.append(("shadow match rate", f"{status.match.rate:.2%} of {status.match.compared} reads"))
-    if status.check is not None:
-        verdict = "clean" if status.check.clean else f"{status.check.findings} findings"
-        facts.append(
-            ("last check", f"{verdict} over {status.check.rows} rows, {status.check_age_seconds:.0f} s ago")
-        )
-    return facts

@@ -31,6 +31,7 @@ from migration.ramp_guard import guard
 from migration.read_traffic import ControlReads
 from migration.reconcile import TICK_SECONDS, Reconciler
 from migration.reloading import Reloading, kept_plan
+from migration.traffic import ControlTraffic
 from migration.wiring import Wiring
 from migration.workers import ControlSnapshots, ControlWorkers
 
@@ -66,9 +67,15 @@ def worker_application() -> Application:
             access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)),
             workers=int(os.environ[WORKERS_VARIABLE]),
         )
-        evidence = ControlEvidence(control, retentions(plan))
-        progress, reads = ControlProgress(control), ControlReads(control)
-        return Worker(config, source, ControlWorkers(control), evidence, progress, reads)
+        return Worker(
+            config,
+            source,
+            ControlWorkers(control),
+            ControlEvidence(control, retentions(plan)),
+            ControlProgress(control),
+            ControlReads(control),
+            ControlTraffic(control),
+        )
 
     return application(build)
 

@@ -26,7 +26,9 @@ from migration.observations import CheckRun, Heartbeat, Observations
 from migration.plan import Phase, Plan
 from migration.ramp_steps import Stepped, read_steps
 from migration.stages import PhaseRecord, Stage, forward
+from migration.strangled import Strangled, read_strangled
 from migration.takebacks import open_takeback
+from migration.walk_journal import WalkStatus, last_walk
 from migration.workers import ControlWorkers, LiveWorker
 
 
@@ -48,8 +50,8 @@ class PhaseStatus:
     not take, with the reason; ``drift`` is what has changed of the tables since capture began.
 
     ``taken_back`` says why the guard took the reads back, until somebody has looked; ``steps`` how far the
-    stepped ramp is. ``interrupted`` names a run that has not ended, and ``gates`` are those on the way to
-    ``next``.
+    stepped ramp is. ``interrupted`` names a run that has not ended, ``walk`` is the last walk through the
+    runbook, and ``gates`` are those on the way to ``next``.
     """
 
     name: str
@@ -69,6 +71,7 @@ class PhaseStatus:
     taken_back: str | None
     steps: Stepped | None
     interrupted: str | None
+    walk: WalkStatus | None
     next: Stage | None
     gates: Sequence[GateVerdict]
 
@@ -83,6 +86,7 @@ class Status:
     phases: Sequence[PhaseStatus]
     workers: Sequence[LiveWorker]
     degraded: Mapping[str, str]
+    strangled: Strangled
     flags: Home | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -113,6 +117,7 @@ def read_status(
         ],
         workers=workers,
         degraded={w.status.worker: w.status.degraded for w in workers if w.status.degraded is not None},
+        strangled=read_strangled(plan, control),
         flags=None if plan.flags.unleash is None else home(control, plan.flags.unleash.url),
     )
 
@@ -158,6 +163,7 @@ def _phase(
         taken_back=None if taken_back is None else taken_back.reason,
         steps=steps,
         interrupted=interrupted,
+        walk=last_walk(control, phase.name),
         next=None if move is None else move.target,
         gates=verdicts,
     )

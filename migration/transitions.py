@@ -9,6 +9,7 @@ from dual_write.replication import BackfillProgress, Replication
 from flags.percent import FULL, parse_percent
 from flags.side import Side
 from flags.store import EmbeddedStore
+from migration import gate_idle as idle
 from migration import refusals
 from migration.actor import this_actor
 from migration.control import Control, read_phase
@@ -179,8 +180,12 @@ class Controller:
             return self._walk(Removal(self._control, self._replicate(phase), phase, self._actor), record)
         return self._shift(record, move.target, {})
 
-    def complete(self, phase: str) -> Moved:
-        """live → complete: from here there is no way back."""
+    def complete(self, phase: str, *, idle_waived: str | None = None) -> Moved:
+        """live → complete: from here there is no way back.
+
+        ``idle_waived`` says why it must be, although the monolith was still asked.
+        """
+        waived = {} if idle_waived is None else {idle.NAME: idle_waived}
         record = self._record(phase)
         if record.stage is not Stage.LIVE:
             raise StageError(refusals.not_live(record))
@@ -189,13 +194,13 @@ class Controller:
             self._replicate(phase),
             phase,
             self._actor,
-            precheck=lambda: self._gatekeeper.require(phase, Step(Stage.COMPLETE)),
+            precheck=lambda: self._gatekeeper.require(phase, Step(Stage.COMPLETE), waived),
         )
         return self._told(self._walk(completion, record))
 
-    def verdicts(self, phase: str, target: Stage) -> list[GateVerdict]:
-        """Every gate on the way to ``target``, with its reason."""
-        return self._gatekeeper.verdicts(phase, Step(target))
+    def verdicts(self, phase: str, step: Step) -> list[GateVerdict]:
+        """Every gate before ``step``, with its reason."""
+        return self._gatekeeper.verdicts(phase, step)
 
     def replication(self, phase: str) -> Replication:
         """The phase's data, to be disposed of by the caller."""

@@ -9,8 +9,7 @@ from facade.errors import FacadeError
 from flags.errors import FlagError
 from migration.cli.output import FINDING, USAGE
 from migration.demo.errors import DemoError
-from migration.errors import GateClosed, MigrationError, RunCancelled
-from migration.walk import WalkStopped
+from migration.errors import GateClosed, MigrationError, RunCancelled, WalkStopped
 
 _OURS = (MigrationError, DataError, FacadeError, FlagError, DemoError, OSError)
 """Errors whose text says what was wrong and what to do; the system's own say it well enough."""

@@ -1,7 +1,7 @@
 """``strangler status``: where the migration stands."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -10,18 +10,23 @@ from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from dual_write.errors import DataError
 from dual_write.replication import Replication
 from flags.percent import format_percent
+from migration.cli.failure import describe
 from migration.cli.options import DEFAULT_PLAN, Json, PlanFile
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
+from migration.errors import MigrationError
 from migration.gate_facts import Verdict
 from migration.observations import Heartbeat
 from migration.ramp_steps import State
 from migration.stages import Stage
 from migration.status import PhaseStatus, Status, read_status
+from migration.strangled import sparkline
+from migration.traffic import Slot
 from migration.wiring import Wiring
 
 _MARKS = {
@@ -54,10 +59,22 @@ def status(
         if not watch:
             out.print(_page(read_status(wiring.plan, wiring.control, replications)), soft_wrap=False)
             return
-        with Live(console=out, auto_refresh=False) as live:
-            while True:
-                live.update(_page(read_status(wiring.plan, wiring.control, replications)), refresh=True)
-                time.sleep(_REFRESH_SECONDS)
+        _watch(lambda: _page(read_status(wiring.plan, wiring.control, replications)))
+
+
+def _watch(page: Callable[[], Group]) -> None:
+    """Keep showing it; while the control database does not answer, what was last known, and that."""
+    shown = Group()
+    with Live(console=out, auto_refresh=False, screen=out.is_terminal, vertical_overflow="crop") as live:
+        while True:
+            try:
+                shown = page()
+                live.update(shown, refresh=True)
+            except (MigrationError, SQLAlchemyError) as error:
+                said = escape(describe(error))
+                silent = f"[red]the control database does not answer[/]: {said}"
+                live.update(Group(silent, shown), refresh=True)
+            time.sleep(_REFRESH_SECONDS)
 
 
 def _replications(wiring: Wiring, stack: ExitStack) -> dict[str, Replication]:
@@ -79,7 +96,39 @@ def _page(status: Status) -> Group:
         table.add_column(column)
     for phase in status.phases:
         table.add_row(*_row(phase))
-    return Group(table, *_gates(status), *_workers(status))
+    return Group(*_strangled(status), table, *_walks(status), *_gates(status), *_workers(status))
+
+
+def _strangled(status: Status) -> Iterator[str]:
+    """How far the whole migration has come, and how over the last hour and the last week."""
+    now = status.strangled
+    asked = f"{now.requests} requests in the last 5 minutes"
+    share = (
+        "no request in the last 5 minutes" if now.share is None else f"[bold]{now.share:.0%}[/] of {asked}"
+    )
+    yield f"Strangled: {share}; {len(now.completed)} of {now.phases} phases complete"
+    for title, slots in (("last hour", now.minutes), ("last week", _fewer(now.hours))):
+        if any(slot.requests for slot in slots):
+            yield f"  {title} [green]{sparkline(slots)}[/]"
+
+
+def _fewer(slots: Sequence[Slot], at_once: int = 3) -> Sequence[Slot]:
+    """Several slots as one, so that a week fits into a line."""
+    groups = [slots[start : start + at_once] for start in range(0, len(slots), at_once)]
+    return [
+        Slot(group[0].at, sum(each.requests for each in group), sum(each.service for each in group))
+        for group in groups
+    ]
+
+
+def _walks(status: Status) -> Iterator[str]:
+    for phase in status.phases:
+        walk = phase.walk
+        if walk is None or walk.outcome is not None or walk.step is None:
+            continue
+        left = "" if walk.alive else "; nobody is at it: `--run` goes on"
+        why = f": {escape(walk.reason)}" if walk.reason and not walk.alive else ""
+        yield f"  {phase.name}: runbook at step [bold]{walk.step}[/], {walk.state}{why}{left}"
 
 
 def _row(phase: PhaseStatus) -> tuple[str, ...]:

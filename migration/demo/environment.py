@@ -189,6 +189,8 @@ class Environment:
             phase["service"].update(
                 url=f"http://127.0.0.1:{self._service_port}", database=self.databases.service
             )
+            # A demo does not last for the days that a team would wait.
+            phase.setdefault("gates", tomlkit.table()).update(min_idle_days=0)
         self.plan_file.write_text(tomlkit.dumps(plan))
 
     def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:

@@ -60,6 +60,33 @@ runs = Table(
     Column("ended", Double),
 )
 
+walks = Table(
+    "walks",
+    metadata,
+    # One walk through a phase's runbook, over as many runs as it takes
+    Column("walk", Text, primary_key=True),
+    Column("phase", Text, nullable=False, index=True),
+    Column("runbook", Text, nullable=False),
+    # NULL while the walk is unfinished
+    Column("outcome", Text),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+)
+
+walk_journal = Table(
+    "walk_journal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("walk", Text, nullable=False, index=True),
+    Column("step", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    # The step's state from then on
+    Column("state", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,
@@ -203,6 +230,38 @@ heartbeats = Table(
     Column("pending", BigInteger, nullable=False),
     Column("parked", BigInteger, nullable=False),
     Column("at", Double, nullable=False),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    # Requests by who answered them; of no phase where the name is empty
+    Column("phase", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    # Seconds that a slot is long, and where it begins in seconds since 1970
+    Column("width", Integer, primary_key=True),
+    Column("slot", BigInteger, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+)
+
+monolith_hits = Table(
+    "monolith_hits",
+    metadata,
+    # Requests to a phase's routes that the monolith answered
+    Column("phase", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("last_at", Double, nullable=False),
+)
+
+stray_writes = Table(
+    "stray_writes",
+    metadata,
+    # Writes that the guard of the monolith's tables has refused, as far as its database counts them
+    Column("phase", Text, primary_key=True),
+    Column("refused", BigInteger, nullable=False),
+    # NULL until one was seen to be refused
+    Column("last_at", Double),
 )
 
 shadow_counts = Table(

@@ -19,6 +19,7 @@ from migration.demo.history import History
 from migration.demo.report import looked_up
 from migration.demo.servers import PostgreSQLServer
 from migration.errors import MigrationError
+from migration.gate_facts import Step
 from migration.journal import CANCELLED, FINISHED, Journal
 from migration.procedure import StepDone
 from migration.stages import PhaseRecord, Stage
@@ -180,7 +181,7 @@ class Soak:
                 case Stage.LIVE:
                     return True
                 case Stage.RAMP:
-                    if all(verdict.open for verdict in controller.verdicts(PHASE, Stage.LIVE)):
+                    if all(verdict.open for verdict in controller.verdicts(PHASE, Step(Stage.LIVE))):
                         return True
                     check_phase(self._wiring, PHASE)
                 case _:

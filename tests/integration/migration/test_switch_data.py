@@ -208,6 +208,24 @@ def test_i1_a_complete_phase_keeps_the_monolith_guarded(make_pair, tmp_path) -> 
     pair.insert(Side.SERVICE, "new")
 
 
+def test_refused_writes_are_counted_where_their_database_keeps_a_trace(make_pair, tmp_path) -> None:
+    pair = make_pair(tmp_path)
+    pair.reach(Stage.LIVE)
+    replication = pair.replication(PHASE)
+    try:
+        counted = pair.engines[Side.MONOLITH].dialect.name == "postgresql"
+        assert replication.refused(Side.MONOLITH) == (0 if counted else None)
+        for number in (1, 2):
+            with pytest.raises(DBAPIError, match="owned by service"):
+                pair.stray(Side.MONOLITH)
+            assert replication.refused(Side.MONOLITH) == (number if counted else None)
+        pair.insert(Side.SERVICE, "new")
+        pair.carry(Side.MONOLITH)
+        assert replication.refused(Side.MONOLITH) == (2 if counted else None), "the relay is no stray"
+    finally:
+        replication.dispose()
+
+
 def test_i1_a_guard_that_a_controller_sets_too_late_is_lifted_in_time(
     make_pair, tmp_path, monkeypatch
 ) -> None:

@@ -37,6 +37,7 @@ def write_plan(
     tables: bool = True,
     routing_key: str | None = None,
     hold: float = 1.0,
+    idle_days: float = 0,
     gates: str = "",
     control: str | None = None,
 ) -> Plan:
@@ -63,6 +64,7 @@ def write_plan(
         "[phases.gates]",
         "min_samples = 0",
         "max_lag_seconds = 600",
+        f"min_idle_days = {idle_days}",
         gates,
     ]
     file = directory / "strangler.toml"
@@ -151,6 +153,9 @@ class FileReplication(Replication):
 
     def guarded(self, side: Side) -> bool:
         return side in self.read()["guards"]
+
+    def refused(self, side: Side) -> int | None:
+        return int(self.read().get("refused", 0))
 
     def flows(self, to: Side) -> bool:
         return bool(self.read()["inboxes"].get(to, {}).get("open"))

@@ -57,6 +57,7 @@ monolith = "preferences"   # holds the key that signs the cookies with which vis
 
 [phases.gates]
 min_samples = 40
+min_idle_days = 0
 min_match_rate = 0.9   # which 40 equal answers prove
 """
 

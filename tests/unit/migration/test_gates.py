@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migration.gate_facts import IdleFact
 from migration.gates import CheckFact, ConsentFact, Facts, GateVerdict, Limits, Step, Verdict, gates
 from migration.gates_of_people import of_people
 from migration.read_answers import Answers, Both
@@ -27,6 +28,8 @@ GOOD = Facts(
     workers=2,
     late_workers=(),
     irreversible=None,
+    stage_seconds=30 * 86_400.0,
+    idle=IdleFact(),
 )
 
 
