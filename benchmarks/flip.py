@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.scratch import PHASE, WORKERS, Databases, Scratch, scratch
 from flags.percent import FULL
+from flags.unleash_mirror import settling
 from migration.flag_desk import FlagDesk
 from migration.following import home
 from migration.stages import Stage
@@ -85,13 +86,19 @@ def flips_in_unleash(count: int, server: Unleash) -> list[float]:
         server.archive(name)
         with scratch(Path(directory), databases, moves_data=False, flags=flags) as migration:
             migration.reach(Stage.RAMP)
-            until(lambda: home(migration.wiring.control, account.url).untold == ())
+            until(lambda: _at_rest(migration, account.url))
             changed = Condition()
             with asking(migration.url, changed) as askers:
                 return [
                     flip_in_unleash(server, name, share, askers, changed)
                     for share in islice(cycle((FULL, 0)), count)
                 ]
+
+
+def _at_rest(migration: Scratch, url: str) -> bool:
+    """Whether Unleash knows of every change made here, and for long enough that its word counts again."""
+    flags = migration.wiring.flags.list()
+    return not home(migration.wiring.control, url).untold and not any(settling(f, time.time()) for f in flags)
 
 
 def flip_in_unleash(

@@ -81,7 +81,16 @@ def differing(said: Served, stored: Sequence[StoredFlag], now: float) -> tuple[l
 def _follows(flag: StoredFlag, now: float) -> bool:
     if flag.killed or flag.told_at is None:
         return False
-    return flag.updated_at == flag.told_at or now - flag.told_at > SETTLING_SECONDS
+    return not settling(flag, now)
+
+
+def settling(flag: StoredFlag, now: float) -> bool:
+    """Whether Unleash was told of the flag so lately that it may still serve what was before."""
+    return (
+        flag.told_at is not None
+        and flag.updated_at != flag.told_at
+        and now - flag.told_at <= SETTLING_SECONDS
+    )
 
 
 def _parents(feature: Mapping[str, Any]) -> Iterator[str]:
