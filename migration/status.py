@@ -10,7 +10,9 @@ from dual_write.drift import Drift
 from dual_write.errors import DataError
 from dual_write.parking import Parked
 from dual_write.replication import Replication
+from flags.percent import FULL
 from flags.side import Side
+from flags.snapshot import FlagSnapshot
 from flags.store import EmbeddedStore
 from migration.actor import this_actor
 from migration.consents import Consents
@@ -45,9 +47,10 @@ class MatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
-    """One phase. While writes are ``split``, both sides take them. ``shares`` are its flags in ‱;
-    ``replication`` is what the relay last said; ``parked`` are the changes that a side which follows would
-    not take, with the reason; ``drift`` is what has changed of the tables since capture began.
+    """One phase. While writes are ``split``, both sides take them. ``shares`` are its flags in ‱,
+    and everything once it is complete and has none; ``replication`` is what the relay last said; ``parked``
+    are the changes that a side which follows would not take, with the reason; ``drift`` is what has changed
+    of the tables since capture began.
 
     ``taken_back`` says why the guard took the reads back, until somebody has looked; ``steps`` how far the
     stepped ramp is. ``interrupted`` names a run that has not ended, ``walk`` is the last walk through the
@@ -153,7 +156,7 @@ def _phase(
         split=record.split,
         held=record.hold is not None,
         since=record.stage_since,
-        shares={kind: flags.share(f"{phase.name}.{kind}") for kind in ("reads", "writes", "shadow")},
+        shares={kind: _share(flags, record, kind) for kind in ("reads", "writes", "shadow")},
         replication=observations.heartbeats(phase.name),
         parked=_parked(record, replication),
         drift=drift,
@@ -167,6 +170,12 @@ def _phase(
         next=None if move is None else move.target,
         gates=verdicts,
     )
+
+
+def _share(flags: FlagSnapshot, record: PhaseRecord, kind: str) -> int:
+    if record.stage is Stage.COMPLETE:
+        return 0 if kind == "shadow" else FULL
+    return flags.share(f"{record.name}.{kind}")
 
 
 def _parked(record: PhaseRecord, replication: Replication | None) -> Sequence[Parked]:

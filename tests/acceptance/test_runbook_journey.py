@@ -124,6 +124,7 @@ def test_i7_the_runbook_leads_from_off_to_complete_over_two_deaths(walker: Walke
     assert did[f"ramp {PHASE}"] == 4
     assert Journal(control).unfinished() == []
     status = strangler("status")
+    assert status["phases"][0]["shares"] == {"reads": 10_000, "writes": 10_000, "shadow": 0}
     assert status["strangled"]["completed"][0]["phase"] == PHASE
     assert status["strangled"]["share"] > 0
     assert sum(slot["service"] for slot in status["strangled"]["hours"]) > 0
