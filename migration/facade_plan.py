@@ -22,7 +22,7 @@ from migration.errors import MigrationError
 from migration.evidence import Retention
 from migration.plan import Plan
 from migration.plan_secrets import secret
-from migration.plan_sections import Shadow
+from migration.plan_shadow import Shadow
 
 
 def facade_config(

@@ -31,10 +31,10 @@ from migration.plan_sections import (
     Relay,
     Route,
     Service,
-    Shadow,
     Table,
     Timeouts,
 )
+from migration.plan_shadow import Shadow
 from migration.runbook import locate, templates
 
 __all__ = [

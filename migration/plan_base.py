@@ -1,6 +1,6 @@
 """What the sections of the plan are made of."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,3 +16,8 @@ Network = Annotated[str, AfterValidator(plan_syntax.network)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def as_text(value: Any) -> Any:
+    """TOML has numbers for what needs no unit."""
+    return str(value) if isinstance(value, int | float) else value

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dual_write.errors import SchemaError
 from dual_write.tolerance import Tolerance
-from migration.plan_base import Name, Seconds, Section
+from migration.plan_base import Name, Seconds, Section, as_text
 
 
 def amount(text: str) -> str:
@@ -16,6 +16,9 @@ def amount(text: str) -> str:
     except SchemaError as error:
         raise ValueError(str(error)) from error
     return text
+
+
+Amount = Annotated[str, BeforeValidator(as_text), AfterValidator(amount)]
 
 
 Sql = Annotated[str, Field(min_length=1, max_length=10_000)]

@@ -19,17 +19,15 @@ from migration.plan_kafka import Kafka
 from migration.plan_sections import (
     Control,
     Facade,
-    Keep,
     Monolith,
     Phase,
     Relay,
     Route,
     Service,
-    Shadow,
-    ShadowRoute,
     Table,
     Timeouts,
 )
+from migration.plan_shadow import Keep, Shadow, ShadowRoute
 from migration.read_answers import Answers, Both
 from migration.stages import TRANSITIONS, Stage
 from tests.acceptance import cli_reference

@@ -16,7 +16,7 @@ from facade.compare_location import Asked
 from facade.compare_rules import Rule, RuleKind
 from facade.noise import FieldNoise, Noise, Traits
 from migration.calibration import FieldJudgement, Judgement, judge_noise, mcnemar
-from migration.plan_sections import Shadow
+from migration.plan_shadow import Shadow
 from migration.suggestions import Suggestion, suggest, suggested, to_toml
 
 PLACE = "$.state"
