@@ -61,7 +61,7 @@ LIMITS = {
     "parts of an answer made of parts": str(aggregate.MOST_PARTS),
     "one part's body (`max_body`)": size(aggregate.MOST),
     "time for all parts (`timeout`)": seconds(aggregate.PATIENCE),
-    "an answer's body copied for the shadow": size(Limits().shadow_body),
+    "an answer's or a request's body copied for the shadow": size(Limits().shadow_body),
     "shadow requests waiting": str(Limits().shadow_queue),
     "shadow requests at a side at a time": str(Limits().shadow_senders),
     "access log lines that the output does not take": str(access_log._MOST),
