@@ -117,7 +117,7 @@ def test_i2_the_journey_on_postgresql_by_commands_alone(journey: Journey, tmp_pa
     status = strangler("status")
     assert len(status["workers"]) == 2
     assert status["degraded"] == {}
-    assert all(step["state"] == "done" for step in strangler("runbook", PHASE)["steps"])
+    assert {step["state"] for step in strangler("runbook", PHASE)["steps"]} == {"behind"}
     assert_metrics_of_every_worker(journey.environment)
 
 
