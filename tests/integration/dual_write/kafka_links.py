@@ -22,8 +22,6 @@ from tests.integration.dual_write.conftest import Pair
 from tests.servers.kafka import KafkaServer
 
 PARTITIONS = 3
-LEAK = "ignore:unclosed <socket.socket:ResourceWarning"
-"""The library does not close the socket of a connection that was refused, and leaves it to the collector."""
 SECONDS = 40.0
 
 

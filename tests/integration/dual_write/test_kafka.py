@@ -13,12 +13,11 @@ from dual_write.kafka_transport import KafkaTransport
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped, settle, switch
-from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry, joined
+from tests.integration.dual_write.kafka_links import PARTITIONS, Links, carry, joined
 from tests.servers.kafka import KafkaServer
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)"
 MAPPING = mapped("t", ("id",), "n")
-pytestmark = pytest.mark.filterwarnings(LEAK)
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from dual_write.kafka_message import Kind, Message, decode
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped
-from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry
+from tests.integration.dual_write.kafka_links import PARTITIONS, Links, carry
 from tests.servers.kafka import KafkaServer
 
 MAPPING = mapped("t", ("id",), "n")
-pytestmark = pytest.mark.filterwarnings(LEAK)
 COMPACTED = {
     "cleanup.policy": "compact",
     "segment.ms": "1",  # the last segment is left alone by the cleaner: each send begins a new one

@@ -21,12 +21,11 @@ from dual_write.relay import Relay
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped
-from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry
+from tests.integration.dual_write.kafka_links import PARTITIONS, Links, carry
 from tests.servers.kafka import KafkaServer
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)"
 MAPPING = mapped("t", ("id",), "n")
-pytestmark = pytest.mark.filterwarnings(LEAK)
 UPSERT = "ON CONFLICT (id) DO UPDATE SET n = excluded.n"
 
 # A relay of its own, which stops for good at the patched place.

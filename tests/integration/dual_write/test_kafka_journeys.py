@@ -49,7 +49,6 @@ __all__ = [
     "test_switch_there_and_back_keeps_both_sides_equal",
     "test_what_a_log_held_before_a_newer_epoch_is_not_applied",
 ]
-pytestmark = pytest.mark.filterwarnings(kafka_links.LEAK)
 SECONDS = 30.0
 
 

@@ -13,12 +13,11 @@ from dual_write.kafka_message import message_key
 from flags.side import Side
 from tests.integration.dual_write import kafka_links
 from tests.integration.dual_write.conftest import Pair, mapped
-from tests.integration.dual_write.kafka_links import LEAK, PARTITIONS, Links, carry, joined
+from tests.integration.dual_write.kafka_links import PARTITIONS, Links, carry, joined
 from tests.servers.kafka import PASSWORD, USER, KafkaServer
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)"
 MAPPING = mapped("t", ("id",), "n")
-pytestmark = pytest.mark.filterwarnings(LEAK)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The fenced switch while changes travel through Kafka, and the broker dies under it."""
 
-import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from tests.integration.migration.test_switch_data import Pair
 from tests.integration.migration.worlds import PHASE
 from tests.servers.kafka import KafkaServer
 
-pytestmark = pytest.mark.filterwarnings(kafka_links.LEAK)
 SECONDS = 60.0
 STEPS = ("hold", "drain", "publish")
 """While changes flow one way, while they come to an end, and when they turn round."""
@@ -109,8 +107,6 @@ def running(kafka_server: KafkaServer, tmp_path_factory: pytest.TempPathFactory)
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         # So long the group waits for a member that could not say goodbye.
         patch.setattr(kafka_clients, "_SESSION_MS", kafka_server.session_ms)
-        # The library's sockets are collected while it is known of them (see LEAK).
-        stack.callback(gc.collect)
         yield Running(tmp_path_factory.mktemp("kafka"), kafka_server, stack)
 
 
