@@ -23,8 +23,6 @@ from tests.integration.migration.worlds import PHASE
 from tests.servers.kafka import KafkaServer
 
 SECONDS = 60.0
-STEPS = ("hold", "drain", "publish")
-"""While changes flow one way, while they come to an end, and when they turn round."""
 
 
 class Running:
@@ -110,7 +108,7 @@ def running(kafka_server: KafkaServer, tmp_path_factory: pytest.TempPathFactory)
         yield Running(tmp_path_factory.mktemp("kafka"), kafka_server, stack)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [step.name for step in Switch.steps])
 def test_i2_a_broker_killed_at_a_step_of_the_switch(running: Running, step: str) -> None:
     pair, before = running.pair, running.writer
 
