@@ -96,8 +96,17 @@ def compile_feature(feature: Feature, parents: Mapping[str, Rule] | None = None)
 def compile_features(features: Iterable[Feature]) -> dict[str, Rule]:
     """The rules of flags that may depend on each other, by name. Raises FlagError."""
     every = list(features)
-    free = {feature.name: compile_feature(feature) for feature in every if not feature.dependencies}
-    return free | {feature.name: compile_feature(feature, free) for feature in every if feature.dependencies}
+    free = [feature for feature in every if not feature.dependencies]
+
+    def parents(name: str) -> dict[str, Rule]:
+        """A parent without a group of its own is salted by whoever asks: so it is in Unleash's engine."""
+        return {each.name: compile_feature(each.model_copy(update={"name": name})) for each in free}
+
+    return {feature.name: compile_feature(feature) for feature in free} | {
+        feature.name: compile_feature(feature, parents(feature.name))
+        for feature in every
+        if feature.dependencies
+    }
 
 
 def _met(tests: Sequence[Test], depends: Sequence[Test]) -> Test:
