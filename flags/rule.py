@@ -68,15 +68,16 @@ OFF = Rule(0, on=False)
 ON = Rule(FULL, met=lambda _: True)
 
 
-def compile_feature(feature: Feature, parents: Mapping[str, Rule] | None = None) -> Rule:
-    """The rule of one feature; ``parents`` are the flags it may depend on, by name.
+def compile_feature(feature: Feature, parents: Mapping[str, Rule] | None = None, salt: str = "") -> Rule:
+    """The rule of one feature; ``parents`` are the flags it may depend on, by name. ``salt`` stands for its
+    name where a strategy has no group.
 
     Raises FlagError for what Unleash's engine could not evaluate either, and for segments, which
     `flags.document.inlined` writes out.
     """
     if any(strategy.segments for strategy in feature.strategies):
         raise FlagError(f"flag {feature.name!r} has segments. Import it with the document that has them.")
-    strategies = [compile_strategy(feature.name, strategy) for strategy in feature.strategies]
+    strategies = [compile_strategy(salt or feature.name, strategy) for strategy in feature.strategies]
     depends = [_dependency(each, parents or {}) for each in feature.dependencies or ()]
     tests = [strategy.test for strategy in strategies]
     choose = compile_variants(feature, tests)
@@ -96,16 +97,15 @@ def compile_feature(feature: Feature, parents: Mapping[str, Rule] | None = None)
 def compile_features(features: Iterable[Feature]) -> dict[str, Rule]:
     """The rules of flags that may depend on each other, by name. Raises FlagError."""
     every = list(features)
-    free = [feature for feature in every if not feature.dependencies]
+    free = {feature.name: feature for feature in every if not feature.dependencies}
 
-    def parents(name: str) -> dict[str, Rule]:
+    def parents(child: Feature) -> dict[str, Rule]:
         """A parent without a group of its own is salted by whoever asks: so it is in Unleash's engine."""
-        return {each.name: compile_feature(each.model_copy(update={"name": name})) for each in free}
+        wanted = {each.feature for each in child.dependencies or ()} & free.keys()
+        return {name: compile_feature(free[name], salt=child.name) for name in wanted}
 
-    return {feature.name: compile_feature(feature) for feature in free} | {
-        feature.name: compile_feature(feature, parents(feature.name))
-        for feature in every
-        if feature.dependencies
+    return {name: compile_feature(feature) for name, feature in free.items()} | {
+        feature.name: compile_feature(feature, parents(feature)) for feature in every if feature.dependencies
     }
 
 
