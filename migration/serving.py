@@ -16,7 +16,8 @@ from facade.admin import Readiness, admin_app
 from facade.client_api import client_api
 from migration.check_metrics import CheckMetrics
 from migration.facade_plan import certificate
-from migration.following import FollowMetrics, follow, home
+from migration.follow_metrics import FollowMetrics
+from migration.following import follow, home
 from migration.plan import Plan
 from migration.ramp_guard import guard
 from migration.reconciling import reconcile
