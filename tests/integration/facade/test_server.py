@@ -17,7 +17,7 @@ import pytest
 from facade.admin import Readiness, admin_app
 from facade.errors import AddressError
 from facade.server import bind, bind_each
-from tests.integration.facade.harness import Client, Received, RecordingUpstream, ok, raw
+from tests.integration.facade.harness import Client, RecordingUpstream, held, ok, raw
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,15 +83,6 @@ async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 async def test_two_workers_serve_and_drain(running: Running) -> None:
     gate = asyncio.Event()
 
-    async def slow(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return await ok(b"drained")(upstream, request, reader, writer)
-
     client = await running.client()
     async with asyncio.timeout(30):
         await client.send(b"GET /search HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -100,7 +91,7 @@ async def test_two_workers_serve_and_drain(running: Running) -> None:
         assert await client.reader.readexactly(7) == b"service"
         while len(list(running.metrics.glob("*.json"))) < 2:  # noqa: ASYNC110 (files have no event)
             await asyncio.sleep(0.05)
-    running.monolith.answer = slow
+    running.monolith.answer = held(gate, ok(b"drained"))
     await client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     await running.monolith.until(lambda: len(running.monolith.requests) == 1)
     ending = asyncio.create_task(running.end())
