@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.coordinator.consumer import ConsumerCoordinator
 
 from dual_write import kafka_broker, kafka_clients
 from dual_write.errors import BrokerError
@@ -205,6 +206,27 @@ def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> No
     pair.assert_equal("t")
     accounts = replication.accounts(Side.SERVICE)
     assert (accounts.captured, accounts.applied) == (120, 120)
+
+
+def test_i2_a_relay_whose_share_is_forgotten_asks_for_it_again(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library does that to answers of the group that come between two polls."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    complete, forgotten = ConsumerCoordinator._on_join_complete_async, []
+
+    async def forgetting(self: Any, *given: Any) -> None:
+        if not forgotten:
+            forgotten.append(given)
+            return
+        await complete(self, *given)
+
+    monkeypatch.setattr(ConsumerCoordinator, "_on_join_complete_async", forgetting)
+    pair.monolith.run("INSERT INTO t VALUES (1, 'a')")
+    carry(replication, links.transport(MAPPING))
+    assert forgotten
+    pair.assert_equal("t")
 
 
 def test_i2_two_relays_share_the_partitions_and_one_takes_over(links: Links) -> None:
