@@ -49,8 +49,8 @@ _SETTINGS = {
     "transaction.state.log.min.isr": "1",
     "log.cleaner.backoff.ms": "200",
     # So long a broker that was killed must wait before it may come back: 9 s by default.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "400",
 }
 
 
