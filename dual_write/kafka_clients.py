@@ -70,22 +70,30 @@ class Producer:
         try:
             with translated(self._brokers):
                 self._client.begin_transaction()
-                for key, value in messages:
-                    self._client.send(self._topic.name, value=value, key=key)
-                for partition in range(self._topic.partitions):
-                    key, value = everywhere
+                sent = [self._client.send(self._topic.name, value=value, key=key) for key, value in messages]
+                key, value = everywhere
+                sent += [
                     self._client.send(self._topic.name, value=value, key=key, partition=partition)
-                self._commit()
+                    for partition in range(self._topic.partitions)
+                ]
+                self._commit(sent)
         except ShutOut:
             return False
         return True
 
-    def _commit(self) -> None:
-        """Within the time that messages have; the library would wait for a lost broker until it is back."""
+    def _commit(self, sent: Sequence[Any]) -> None:
+        """Within the time that messages have; the library would wait for a lost broker until it is back.
+
+        It would also commit without those of ``sent``, the messages' futures, that had to wait too long.
+        """
         failures: list[BaseException] = []
 
         def commit() -> None:
             try:
+                self._client.flush()
+                for each in sent:
+                    if not each.succeeded():
+                        raise each.exception or KafkaTimeoutError("a message was not sent")
                 self._client.commit_transaction()
             except BaseException as error:  # noqa: BLE001 - raised again by who waits
                 failures.append(error)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import KafkaTimeoutError
+from kafka.future import Future
 
 from dual_write import kafka_broker, kafka_clients
 from dual_write.errors import BrokerError
@@ -182,6 +184,40 @@ def test_i2_a_broker_that_stays_away_is_told_and_not_waited_for(
     while threading.active_count() > threads:
         assert time.monotonic() - begin < 60, threading.enumerate()
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("lost", [0, -1], ids=["the first", "the last"])
+def test_i2_a_message_that_a_commit_would_leave_out_is_sent_again(links: Links, lost: int) -> None:
+    """The library leaves out what waited too long for a broker that was away."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    send, flush, sent = KafkaProducer.send, KafkaProducer.flush, []
+
+    def kept_back(self: Any, *given: Any, **options: Any) -> Future:
+        sent.append((Future(), given, options))
+        return sent[-1][0]
+
+    def expiring(self: Any) -> None:
+        kept = sent[:]
+        sent.clear()
+        for number, (future, given, options) in enumerate(kept):
+            if number == lost % len(kept):
+                future.failure(KafkaTimeoutError())
+            else:
+                send(self, *given, **options).add_callback(future.success)
+        flush(self)
+
+    pair.monolith.run("INSERT INTO t SELECT n, 'a' FROM generate_series(1, 20) AS n")
+    transport = links.transport(MAPPING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KafkaProducer, "send", kept_back)
+        patch.setattr(KafkaProducer, "flush", expiring)
+        with pytest.raises(BrokerError):
+            carry(replication, transport, failing=True)
+    carry(replication, transport)
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied) == (20, 20)
 
 
 def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> None:
