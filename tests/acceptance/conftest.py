@@ -13,8 +13,8 @@ from tests.acceptance.command import CHECKOUT
 SIZE = Size(resources=300, users=10)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _patient() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def patience() -> Iterator[None]:
     """Clients wait longer than by default, so that a busy machine cancels no switch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRANGLER_FACADE__TIMEOUTS__HOLD", "5")
@@ -23,7 +23,7 @@ def _patient() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def environments(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, patience: None
 ) -> Iterator[Callable[[str], Environment]]:
     """Gives the module's environment on ``sqlite`` or ``postgresql``; asking for the other ends it."""
     running: dict[str, Environment] = {}

@@ -13,6 +13,7 @@ SHORT = ("--users", "50", "--resources", "1000", "--dwell", "1.5")
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_the_demo_keeps_its_promises(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
     if engine == "postgresql":

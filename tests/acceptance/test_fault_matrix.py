@@ -50,7 +50,7 @@ def switch(migration: Migration, step: str, strike: Callable[[], None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Migration]:
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory, patience: None) -> Iterator[Migration]:
     with Environment(CHECKOUT, tmp_path_factory.mktemp("faults"), "sqlite", SIZE) as environment:
         migration = Migration(environment)
         with migration.crowd:
@@ -85,7 +85,7 @@ def test_i2_a_worker_killed_at_a_step_of_the_switch(on_sqlite: Migration, step: 
 
 @pytest.fixture(scope="module")
 def on_two_servers(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_programs: None
+    tmp_path_factory: pytest.TempPathFactory, postgresql_programs: None, patience: None
 ) -> Iterator[tuple[Migration, dict[str, PostgreSQLServer]]]:
     """A server of its own for each side, which may be killed; the control database outlives both."""
     directory: Path = tmp_path_factory.mktemp("faults")

@@ -30,7 +30,7 @@ def test_the_verdict_is_bad_when_anything_is(found) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("postgresql_programs")
+@pytest.mark.usefixtures("postgresql_programs", "patience")
 def test_i2_a_short_soak_loses_nothing() -> None:
     command = [sys.executable, "-m", "tests.soak", "--minutes", MINUTES, "--seed", SEED, "--users", "6"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500, check=False)
