@@ -162,7 +162,9 @@ class SideReader:
     def _described(self, sql: str) -> dict[str, Declared]:
         described = self._thread.submit(
             self._run,
-            lambda cursor: [(column[0], column[1], column[4]) for column in cursor.description],
+            lambda cursor: [
+                (column[0], column[1], _digits(column[4], column[5])) for column in cursor.description
+            ],
             (sql, ()),
         ).result()
         catalog = {
@@ -296,6 +298,11 @@ class SideReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _digits(precision: int | None, scale: int | None) -> int | None:
+    """How many digits a decimal has at most; unknown where PostgreSQL has some of them be zeros."""
+    return None if precision is None or scale is None or scale > precision else precision
 
 
 def _rows(cursor: Any) -> Rows:
