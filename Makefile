@@ -4,13 +4,14 @@
 #   make bench   all benchmarks   make clean   remove what was made
 #   make soak    random faults under load, for MINUTES
 #
-#   make demo ARGS="--database postgresql"     make test ARGS="-k isso"
+#   make demo ARGS="--database postgresql"     make test ARGS="-k isso" PROCESSES=0
 #   make bench-facade ARGS="--quick"           make setup PYTHON=python3.13
 #   make soak MINUTES=60 ARGS="--seed 7"
 
 PYTHON ?= python3
 ARGS ?=
 MINUTES ?= 10
+PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ demo: $(STAMP)
 	$(BIN)/strangler demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(PROCESSES) --no-loadscope-reorder --durations 25 --durations-min 5 $(ARGS)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)

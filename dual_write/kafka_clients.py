@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ _MARGIN_MS = 1_000
 _CLOSE_SECONDS = 2.0
 _JOINING_SECONDS = 3.0
 _JOINING_POLL_MS = 200
+_STALLED_SESSIONS = 3
+"""So many times what the group waits for a dead member: who still has no share by then joins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Producer:
     def __init__(self, brokers: Brokers, topic_: Topic, name: str) -> None:
         self._brokers = brokers
         self._topic = topic_
+        self._waiting: threading.Thread | None = None
         with translated(brokers):
             self._client = connected(
                 brokers,
@@ -66,43 +70,63 @@ class Producer:
         try:
             with translated(self._brokers):
                 self._client.begin_transaction()
-                for key, value in messages:
-                    self._client.send(self._topic.name, value=value, key=key)
-                for partition in range(self._topic.partitions):
-                    key, value = everywhere
+                sent = [self._client.send(self._topic.name, value=value, key=key) for key, value in messages]
+                key, value = everywhere
+                sent += [
                     self._client.send(self._topic.name, value=value, key=key, partition=partition)
-                self._commit()
+                    for partition in range(self._topic.partitions)
+                ]
+                self._commit(sent)
         except ShutOut:
             return False
         return True
 
-    def _commit(self) -> None:
-        """Within the time that messages have; the library would wait for a lost broker until it is back."""
+    def _commit(self, sent: Sequence[Any]) -> None:
+        """Within the time that messages have; the library would wait for a lost broker until it is back.
+
+        It would also commit without those of ``sent``, the messages' futures, that had to wait too long.
+        """
         failures: list[BaseException] = []
 
         def commit() -> None:
             try:
+                self._client.flush()
+                for each in sent:
+                    if not each.succeeded():
+                        raise each.exception or KafkaTimeoutError("a message was not sent")
                 self._client.commit_transaction()
             except BaseException as error:  # noqa: BLE001 - raised again by who waits
                 failures.append(error)
 
-        waiting = threading.Thread(target=commit, name="commit", daemon=True)
-        waiting.start()
-        waiting.join((2 * REQUEST_MS + _MARGIN_MS) / 1000)
-        if waiting.is_alive():
+        self._waiting = threading.Thread(target=commit, name="commit", daemon=True)
+        self._waiting.start()
+        self._waiting.join((2 * REQUEST_MS + _MARGIN_MS) / 1000)
+        if self._waiting.is_alive():
             raise KafkaTimeoutError("what was sent is not confirmed")
         if failures:
             raise failures[0]
 
     def close(self) -> None:
-        self._client.close(timeout=_CLOSE_SECONDS)
+        with suppress(KafkaTimeoutError):
+            self._client.close(timeout=_CLOSE_SECONDS)
+        if self._client._sender.is_alive() or (self._waiting is not None and self._waiting.is_alive()):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The library would go on sending what is not confirmed, and waiting for it, with no end."""
+        sender = self._client._sender
+        sender.force_close()
+        sender.join(_CLOSE_SECONDS)
+        self._client._transaction_manager.authentication_failed(KafkaTimeoutError("the producer was closed"))
+        self._client.close(timeout=0)
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library publishes no types
     """A member of the stream's group. ``place`` says where to go on in a partition, None when it is unknown.
 
     ``next`` holds, for each partition that this member has now, the offset behind what it has handed over.
-    ``joined`` is False while the group divides the partitions anew.
+    ``joined`` is False while the group divides the partitions anew, and ``stalled`` is True when that takes
+    longer than it can: the member is then of no more use.
     """
 
     def __init__(
@@ -113,6 +137,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
         self._place = place
         self.next: dict[int, int] = {}
         self.joined = False
+        self._asked_at = time.monotonic()
         with translated(brokers):
             self._client = connected(
                 brokers,
@@ -136,9 +161,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # the library p
                 self.next[each.partition] = offset
 
     def on_partitions_revoked(self, revoked: Sequence[Any]) -> None:
-        self.joined = False
+        if self.joined:
+            self.joined, self._asked_at = False, time.monotonic()
         for each in revoked:
             self.next.pop(each.partition, None)
+        # A join that new metadata caused is forgotten by the library when its answer comes between two polls.
+        with suppress(AttributeError):
+            self._client._coordinator.request_rejoin()
+
+    @property
+    def stalled(self) -> bool:
+        limit = _STALLED_SESSIONS * _SESSION_MS / 1000
+        return not self.joined and time.monotonic() - self._asked_at > limit
 
     def poll(self, seconds: float, limit: int) -> Mapping[int, Sequence[Record]]:
         """What has arrived, by partition. Raises MessagesLost when what comes next is no longer there.

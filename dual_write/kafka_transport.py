@@ -113,6 +113,9 @@ class Link:
     def _connected(self) -> tuple[Consumer, Topic]:
         if self._topic is not None and not self._fits(self._topic):
             self.close()  # another relay has found the topic changed, and may be right
+        if self._consumer is not None and self._consumer.stalled:
+            _log.warning("%s: the group gives this relay no answer; it joins anew", self._channel.stream.name)
+            self.close()
         if self._consumer is None or self._topic is None:
             self._channel.target.create_bookkeeping()  # it may be older than this transport
             self._topic = topic(self._brokers, topic_name(self._brokers, self._channel.stream))

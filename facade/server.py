@@ -10,6 +10,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from facade.address import parse_listen
 from facade.config import Certificate
 from facade.errors import AddressError
 from facade.protocol import FacadeProtocol
@@ -20,15 +21,6 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 2048
 _DRAIN = 30
 """Seconds that answers in progress get when a worker stops."""
-
-
-def parse_listen(listen: str) -> tuple[str, int]:
-    """Read ``host:port`` or ``[ipv6]:port``. Raises AddressError."""
-    host, separator, port = listen.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not separator or not port.isdigit() or int(port) > 65535 or (":" in bare and bare == host):
-        raise AddressError(f"the address {listen!r} is not understood. Write 127.0.0.1:8080 or [::1]:8080.")
-    return bare, int(port)
 
 
 def bind(listen: str) -> socket.socket:

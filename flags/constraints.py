@@ -9,7 +9,8 @@ from typing import Any
 from flags.context import Context, Lookup, lookup
 from flags.document import Constraint
 from flags.errors import FlagError
-from flags.instant import parse_instant
+from flags.instant import Instant, parse_instant
+from flags.text import require_quotable
 from flags.version import Version, parse_version
 
 Test = Callable[[Context], bool]
@@ -20,13 +21,16 @@ _FLOAT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
-# Finer fractions than thousandths are read in contexts, but not in constraints.
-_DATE = re.compile(r"[^.]*(?:\.\d{3})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+# Contexts may say it in many more ways than constraints.
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_PREFIX = re.compile(r"\+?\d+", re.ASCII)
 
 
 def compile_constraint(flag: str, constraint: Constraint) -> Test:
     """The test that a constraint makes. Raises FlagError for one that Unleash's engine could not read."""
     operator = constraint.operator
+    require_quotable(flag, "name of a constraint", [constraint.context_name])
+    require_quotable(flag, "value of a constraint", constraint.values or (), escaped=True)
     look = lookup(constraint.context_name)
     if operator in {"IN_CIDR", *_FRAGMENTS} and not constraint.values:
         raise _unreadable(flag, constraint, "has no values")
@@ -38,7 +42,7 @@ def compile_constraint(flag: str, constraint: Constraint) -> Test:
         )
     elif operator in _ORDERS:
         parse, read, compare = _ORDERS[operator]
-        bound = None if constraint.value is None else read(constraint.value.strip())
+        bound = None if constraint.value is None else read(constraint.value.strip(" \t"))
         if bound is None:
             raise _unreadable(flag, constraint, f"has the value {constraint.value!r}")
         test = _order(look, parse, compare, bound)
@@ -51,21 +55,32 @@ def compile_constraint(flag: str, constraint: Constraint) -> Test:
 
 def networks(addresses: Iterable[str]) -> tuple[Network, ...]:
     """The addresses and networks among the texts; what is neither counts for nothing, as in Unleash."""
-    found = []
-    for address in addresses:
-        try:
-            found.append(ip_network(address.strip(), strict=False))
-        except ValueError:
-            continue
-    return tuple(found)
+    return tuple(network for address in addresses if (network := _network(address)) is not None)
+
+
+def _network(text: str) -> Network | None:
+    address, slash, prefix = text.partition("/")
+    if "%" in address:  # Python knows zones
+        return None
+    try:
+        if _PREFIX.fullmatch(prefix):
+            return ip_network((address, int(prefix)), strict=False)
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    # Python takes masks of hosts too
+    return network if not slash or str(network.netmask) == prefix else None
 
 
 def within(look: Lookup, ranges: Sequence[Network]) -> Test:
     """Whether the address that the context says is in one of the networks."""
 
     def test(context: Context) -> bool:
+        said = look(context)
+        if said is None or "%" in said:
+            return False
         try:
-            address = ip_address(look(context) or "")
+            address = ip_address(said)
         except ValueError:
             return False
         return any(address in each for each in ranges)
@@ -120,7 +135,7 @@ def _number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _date(text: str) -> int | None:
+def _date(text: str) -> Instant | None:
     return parse_instant(text) if _DATE.fullmatch(text) else None
 
 
@@ -147,8 +162,8 @@ _ORDERS: Mapping[str, _Order] = {
     "NUM_GTE": (_float, _number, float.__ge__),
     "NUM_LT": (_float, _number, float.__lt__),
     "NUM_LTE": (_float, _number, float.__le__),
-    "DATE_AFTER": (parse_instant, _date, int.__gt__),
-    "DATE_BEFORE": (parse_instant, _date, int.__lt__),
+    "DATE_AFTER": (parse_instant, _date, tuple.__gt__),
+    "DATE_BEFORE": (parse_instant, _date, tuple.__lt__),
     "SEMVER_EQ": (parse_version, parse_version, Version.__eq__),
     "SEMVER_GT": (parse_version, parse_version, Version.__gt__),
     "SEMVER_GTE": (parse_version, parse_version, Version.__ge__),

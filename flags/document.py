@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flags.errors import FlagError
 from flags.percent import format_percent
@@ -14,6 +14,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="allow", strict=True, populate_by_name=True, serialize_by_alias=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent(cls, said: Any) -> Any:
+        """What is null is not said: some proxies of Unleash write every key."""
+        if not isinstance(said, dict):
+            return said
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class Constraint(_Part):

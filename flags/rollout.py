@@ -6,6 +6,7 @@ from mmh3 import hash as murmur3
 
 from flags.errors import FlagError
 from flags.percent import Precision, parse_percent
+from flags.text import require_quotable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,7 @@ def bucket(group_id: str, key: str, scale: int = 100) -> int:
 
 def compile_rollout(flag: str, group: str, percentage: str | None) -> Rollout:
     """The rollout of a strategy's parameters. Raises FlagError."""
-    if '"' in group or "\\" in group:
-        raise FlagError(
-            f"flag {flag!r} has the groupId {group!r}: Unleash's engine stumbles over double quotes and "
-            "backslashes in it. Choose another."
-        )
+    require_quotable(flag, "groupId", [group])
     if percentage is None:
         raise FlagError(f"flag {flag!r} has a gradual rollout without a `rollout`. Give it a percentage.")
     try:

@@ -96,7 +96,7 @@ def compile_feature(feature: Feature, parents: Mapping[str, Rule] | None = None,
 
 def compile_features(features: Iterable[Feature]) -> dict[str, Rule]:
     """The rules of flags that may depend on each other, by name. Raises FlagError."""
-    every = list(features)
+    every = {feature.name: feature for feature in features}.values()  # the last one of a name counts
     free = {feature.name: feature for feature in every if not feature.dependencies}
 
     def parents(child: Feature) -> dict[str, Rule]:

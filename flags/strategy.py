@@ -9,6 +9,7 @@ from flags.context import Context, lookup, sticky
 from flags.document import Strategy
 from flags.errors import FlagError
 from flags.rollout import EVERYBODY, Rollout, compile_rollout
+from flags.text import listed, require_quotable
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def _default(flag: str, parameters: Mapping[str, str]) -> Compiled:  # noqa: ARG
 
 def _flexible(flag: str, parameters: Mapping[str, str]) -> Compiled:
     stickiness = parameters.get("stickiness", "default")
+    require_quotable(flag, "stickiness", [stickiness])
     rollout = compile_rollout(flag, parameters.get("groupId", flag), parameters.get("rollout"))
     return _sticky(rollout, stickiness, by_key=stickiness in {"default", "userId"})
 
@@ -82,18 +84,21 @@ def _by_chance(flag: str, parameters: Mapping[str, str]) -> Compiled:
 
 
 def _user_ids(flag: str, parameters: Mapping[str, str]) -> Compiled:
-    users = frozenset(each.strip() for each in _parameter(flag, parameters, "userIds").split(","))
+    users = frozenset(listed(_parameter(flag, parameters, "userIds")))
+    require_quotable(flag, "user id", users, escaped=True)
     return Compiled(lambda context: context.user_id in users)
 
 
 def _addresses(flag: str, parameters: Mapping[str, str]) -> Compiled:
-    ranges = networks(_parameter(flag, parameters, "IPs").split(","))
-    return Compiled(within(lookup("remoteAddress"), ranges))
+    addresses = listed(_parameter(flag, parameters, "IPs"))
+    require_quotable(flag, "address", addresses)
+    return Compiled(within(lookup("remoteAddress"), networks(addresses)))
 
 
-def _hosts(flag: str, parameters: Mapping[str, str]) -> Compiled:  # noqa: ARG001 - as above
-    hosts = {each.strip().lower() for each in parameters.get("hostNames", "").split(",")}
-    here = socket.gethostname().lower() in hosts
+def _hosts(flag: str, parameters: Mapping[str, str]) -> Compiled:
+    hosts = listed(parameters.get("hostNames", ""))
+    require_quotable(flag, "host", hosts)
+    here = socket.gethostname().lower() in {host.lower() for host in hosts}
     return Compiled(lambda _: here)
 
 

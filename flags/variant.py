@@ -41,10 +41,11 @@ def compile_variants(feature: Feature, tests: Sequence[Test]) -> Choose:
 
 def _choice(group: str, variants: Sequence[Variant], stickiness: str | None) -> Choose:
     """``stickiness`` is the strategy's; a flag's own variants go by that of the first."""
-    total = sum(variant.weight for variant in variants)
-    if not total:
+    if not variants:
         return nothing
-    seed = _seed((variants[0].stickiness if stickiness is None else stickiness) or "default")
+    total = sum(variant.weight for variant in variants)
+    said = variants[0].stickiness if stickiness is None else stickiness
+    seed = _seed("default" if said is None else said)
     edges = tuple(accumulate(variant.weight for variant in variants))
     overrides = tuple(
         (variant, lookup(override.context_name), frozenset(override.values))
@@ -56,6 +57,8 @@ def _choice(group: str, variants: Sequence[Variant], stickiness: str | None) -> 
         for variant, look, values in overrides:
             if look(context) in values:
                 return variant
+        if not total:
+            return None  # over which Unleash's engine stumbles
         key = seed(context)
         if key is None:
             target = context.draw(total)
@@ -69,4 +72,6 @@ def _choice(group: str, variants: Sequence[Variant], stickiness: str | None) -> 
 def _seed(stickiness: str) -> Callable[[Context], str | None]:
     if stickiness == "default":
         return lambda context: context.session_id if context.user_id is None else context.user_id
+    if stickiness == "currentTime":  # which is no moment here: Unleash asks for a property of this name
+        return lambda context: context.properties.get(stickiness)
     return lookup(stickiness)

@@ -12,6 +12,7 @@ _VERSION = re.compile(
     re.ASCII,
 )
 _LIMIT = 2**64
+_DIGITS = len(str(_LIMIT))
 
 
 class _Key(NamedTuple):
@@ -44,11 +45,13 @@ def parse_version(text: str) -> Version | None:
     match = _VERSION.fullmatch(text)
     if match is None:
         return None
+    if max(map(len, match.group(1, 2, 3))) > _DIGITS:  # clients say what they like: nothing is read for long
+        return None
     core = (int(match[1]), int(match[2]), int(match[3]))
     if max(core) >= _LIMIT:
         return None
     pre = tuple(
-        (False, int(part), "") if part.isdigit() else (True, 0, part)
+        (False, len(part), part) if part.isdigit() else (True, 0, part)  # numbers have no leading zeros
         for part in (match[4] or "").split(".")
         if part
     )

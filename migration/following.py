@@ -6,12 +6,10 @@ is: it is the last known good state (I6), and outlives restarts of everything.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import select
 
 from flags.errors import FlagError, UnleashError
@@ -164,38 +162,6 @@ def home(control: Control, url: str) -> Home:
     if trouble is None and age > OLD_SECONDS:
         trouble = f"Unleash at {url} is not followed: is `strangler serve` running?"
     return Home(url, age, None if trouble is None else f"{trouble} (last read {age:.0f} s ago)", pending)
-
-
-class FollowMetrics:
-    """A collector over how the Unleash server at ``url`` is followed."""
-
-    def __init__(self, control: Control, url: str) -> None:
-        self._control = control
-        self._url = url
-
-    def exposition(self) -> bytes:
-        """The metrics of this moment in Prometheus's text format. Raises SQLAlchemyError."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
-
-    def collect(self) -> Iterator[Metric]:
-        """Alarm on ``strangler_unleash_degraded``."""
-        found = home(self._control, self._url)
-        yield GaugeMetricFamily(
-            "strangler_unleash_degraded",
-            "Whether the flags may be older than what Unleash says.",
-            float(found.degraded is not None),
-        )
-        if found.age_seconds is not None:
-            yield GaugeMetricFamily(
-                "strangler_unleash_age_seconds", "Seconds since Unleash was read.", found.age_seconds
-            )
-        yield GaugeMetricFamily(
-            "strangler_unleash_untold_flags",
-            "Changes made here that Unleash has not taken.",
-            len(found.untold),
-        )
 
 
 def _shown(flag: StoredFlag | None) -> dict[str, object]:

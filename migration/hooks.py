@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import httpx
 from sqlalchemy import select
 
 from facade.redact import redact_text
@@ -133,6 +132,8 @@ def _execute(hook: Hook, plan: Path, context: Mapping[str, str]) -> tuple[Verdic
 
 
 def _request(hook: Hook, directory: Path, context: Mapping[str, str]) -> tuple[Verdict, str]:
+    import httpx  # noqa: PLC0415 - slow to import, and few plans need it
+
     assert hook.url is not None  # noqa: S101 - asked before
     try:
         headers = (

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from dual_write.replication import Accounts, Lag
+from facade.address import parse_listen
 from facade.errors import AddressError
-from facade.server import parse_listen
 from flags.side import Side
 
 _LABELS = ("phase", "to")

@@ -14,8 +14,8 @@ from flags.side import Side
 from migration.check_watching import scheduled
 from migration.errors import MigrationError
 from migration.observations import Observations
+from migration.reconciling import reconcile
 from migration.relay_metrics import Account, RelayMetrics, Seen, exposed
-from migration.serving import reconcile
 from migration.stages import PhaseRecord, Stage
 from migration.stray_writes import note_refused
 from migration.wiring import Wiring

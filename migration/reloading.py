@@ -7,8 +7,8 @@ from migration.errors import MigrationError
 from migration.facade_plan import facade_config
 from migration.plan import Plan
 from migration.wiring import Wiring
+from migration.worker import KEPT_PLAN
 
-_KEPT = "strangler.toml"
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +27,7 @@ class Reloading:
     def take(self) -> Plan:
         """Read the plan's file and keep it. Raises MigrationError when it cannot be served by."""
         file = self._wiring.plan.file
-        draft = self._directory / f"{_KEPT}.new"
+        draft = self._directory / f"{KEPT_PLAN}.new"
         try:
             draft.write_bytes(file.read_bytes())
         except OSError as error:
@@ -35,7 +35,7 @@ class Reloading:
         plan = Plan.load(file, draft)
         facade_config(plan)
         self._stays(plan)
-        draft.replace(self._directory / _KEPT)
+        draft.replace(self._directory / KEPT_PLAN)
         return plan
 
     def reload(self) -> bool:
@@ -65,8 +65,3 @@ class Reloading:
             raise MigrationError(
                 f"{' and '.join(changed)} cannot change while it serves. Take the change back, or restart."
             )
-
-
-def kept_plan(file: str, directory: Path) -> Plan:
-    """The plan that a worker serves by."""
-    return Plan.load(file, directory / _KEPT)

@@ -1,11 +1,9 @@
-"""``strangler serve``: the parent with its admin port and reconciler, and what each worker is built from."""
+"""``strangler serve``: the parent with its admin port and its reconciler."""
 
 import asyncio
 import logging
 import os
-import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,68 +14,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from facade import server
 from facade.admin import Readiness, admin_app
 from facade.client_api import client_api
-from facade.lifespan import Application, application
-from facade.worker import Worker
 from migration.check_metrics import CheckMetrics
-from migration.control import Control
-from migration.evidence import ControlEvidence
-from migration.facade_plan import certificate, facade_config, retentions
-from migration.following import FollowMetrics, follow, home
-from migration.journal import Run
+from migration.facade_plan import certificate
+from migration.follow_metrics import FollowMetrics
+from migration.following import follow, home
 from migration.plan import Plan
-from migration.procedure import Procedure
-from migration.progress import ControlProgress
 from migration.ramp_guard import guard
-from migration.read_traffic import ControlReads
-from migration.reconcile import TICK_SECONDS, Reconciler
-from migration.reloading import Reloading, kept_plan
-from migration.traffic import ControlTraffic
+from migration.reconciling import reconcile
+from migration.reloading import Reloading
 from migration.wiring import Wiring
-from migration.workers import ControlSnapshots, ControlWorkers
-
-# How a spawned worker learns what its parent was started with.
-PLAN_VARIABLE = "STRANGLER_PLAN"
-METRICS_VARIABLE = "STRANGLER_METRICS_DIRECTORY"
-WORKERS_VARIABLE = "STRANGLER_WORKERS"
-ACCESS_LOG_VARIABLE = "STRANGLER_ACCESS_LOG"
-
-STRAIGHTEN_SECONDS = 10.0
-"""How often the guards are compared with the control database: each look connects to every phase's data."""
+from migration.worker import (
+    ACCESS_LOG_VARIABLE,
+    METRICS_VARIABLE,
+    PLAN_VARIABLE,
+    WORKER,
+    WORKERS_VARIABLE,
+)
+from migration.workers import ControlWorkers
 
 _log = logging.getLogger(__name__)
-
-
-def worker_application() -> Application:
-    """The ASGI application of one worker process, built from its environment."""
-    metrics = Path(os.environ[METRICS_VARIABLE])
-    plan = kept_plan(os.environ[PLAN_VARIABLE], metrics)
-
-    def build() -> Worker:
-        control = Control.attach(plan.control.database_url)
-        source = ControlSnapshots(
-            control,
-            plan.route_table(),
-            [phase.name for phase in plan.phases],
-            plan.flags.precision,
-            plan.cohorts,
-        )
-        config = facade_config(
-            plan,
-            metrics,
-            access_log=bool(os.environ.get(ACCESS_LOG_VARIABLE)),
-            workers=int(os.environ[WORKERS_VARIABLE]),
-        )
-        return Worker(
-            config,
-            source,
-            ControlWorkers(control),
-            ControlEvidence(control, retentions(plan)),
-            ControlProgress(control),
-            ControlReads(control),
-            ControlTraffic(control),
-        )
-
-    return application(build)
 
 
 def serve(
@@ -124,7 +79,7 @@ def serve(
         asyncio.run(until_ending())
 
     server.run(
-        "migration.serving:worker_application",
+        WORKER,
         plan.facade.listen,
         workers,
         background=(
@@ -162,16 +117,6 @@ def readiness(wiring: Wiring, workers: int, refused: str | None = None) -> Readi
     return Readiness(ready=len(live) >= workers, workers=len(live), degraded=degraded)
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def control_metrics(wiring: Wiring) -> bytes:
     """None while the control database does not answer: the facade's own are told all the same (I6)."""
     plan = wiring.plan
@@ -201,23 +146,3 @@ def follow_unleash(wiring: Wiring, ending: threading.Event) -> None:
         except Exception as error:  # noqa: BLE001 - the flags stay as they are, and the loop tries again (I6)
             _log.warning("cannot follow Unleash: %s", error)
         over(1.0)
-
-
-def reconcile(wiring: Wiring, ending: threading.Event) -> None:
-    """End what dead controllers left behind, and now and then look at the guards and for dead workers of this
-    host, until ``ending`` is set."""
-
-    def resume(run: Run) -> Procedure:
-        return wiring.controller.resume(run)  # by the plan of that moment
-
-    reconciler = Reconciler(wiring.control, resume)
-    straightened = time.monotonic()
-    while not ending.wait(TICK_SECONDS):
-        try:
-            reconciler.tick()
-            if time.monotonic() - straightened >= STRAIGHTEN_SECONDS:
-                straightened = time.monotonic()
-                ControlWorkers(wiring.control).bury(socket.gethostname(), _lives)
-                reconciler.straighten(wiring.controller.replication)
-        except Exception as error:  # noqa: BLE001 - the loop outlives any outage of a database
-            _log.warning("cannot look for interrupted runs: %s", error)

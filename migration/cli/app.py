@@ -24,7 +24,7 @@ ROOMS = {
     "complete": "journey",
     "approve": "consents",
     "confirm": "consents",
-    "runbook": "journey",
+    "runbook": "runbook",
     "override": "override",
     "flags": "flags",
     "guard": "guard",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from migration.checking import CheckReport, check_phase
 from migration.demo.environment import PHASE
-from migration.errors import GateClosed
+from migration.errors import GateClosed, RunCancelled
 from migration.stages import Stage
 from migration.transitions import Moved
 from migration.wiring import Wiring
@@ -47,7 +47,10 @@ class Journey:
         self.checks: list[CheckReport] = []
 
     def walk(self) -> None:
-        """All the way. Raises GateClosed when a gate does not open in time; after a finding none does."""
+        """All the way. Raises GateClosed when a gate does not open in time; after a finding none does.
+
+        Raises RunCancelled when no switch is ready in time.
+        """
         self._entered(Stage.OFF)
         self._rest()
         self._tell("copying the rows that are there, and every change from now on")
@@ -55,11 +58,11 @@ class Journey:
         self._entered(Stage.DUAL_WRITE)
         self._rest()
         self.check()
-        self._advance()
+        self._patiently(self._wiring.controller.advance)
         self._rest()
         self._up_to_live()
         self._tell("something looks wrong: rolling back")
-        self._moved(self._wiring.controller.rollback(PHASE))
+        self._patiently(self._wiring.controller.rollback)
         self._rest()
         self._tell("it was nothing: cutting over again")
         self.check()
@@ -77,24 +80,27 @@ class Journey:
         return report
 
     def _up_to_live(self) -> None:
-        self._advance()
+        self._patiently(self._wiring.controller.advance)
         for percent in (10, 50, 100):
             self._wiring.controller.ramp(PHASE, percent)
             self._tell(f"{percent} % of the reads go to the service")
             self._rest(0.5)
         self.check()
-        self._advance()
+        self._patiently(self._wiring.controller.advance)
         self._rest()
 
-    def _advance(self) -> None:
+    def _patiently(self, move: Callable[[str], Moved]) -> None:
+        """Again while its gates want more traffic, or writes would have waited for too long."""
         deadline = time.monotonic() + GATE_SECONDS
         while True:
             began = time.time()
             try:
-                moved = self._wiring.controller.advance(PHASE)
-            except GateClosed:
+                moved = move(PHASE)
+            except (GateClosed, RunCancelled) as error:
                 if time.monotonic() > deadline:
                     raise
+                if isinstance(error, RunCancelled):
+                    self._tell("the switch was not ready in time, and was taken back: trying again")
                 time.sleep(_LOOK_AGAIN_SECONDS)
             else:
                 self._moved(moved, began)

@@ -2,12 +2,14 @@
 
 import atexit
 import contextlib
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,9 @@ from migration.demo.errors import ProcessError
 # Below the range from which systems hand out ports for outgoing connections (Linux 32768, others 49152):
 # a port from here is not taken by a client's connection between being chosen and being listened on.
 _PORTS = range(20000, 32000)
+
+# Until a port is listened on, only who was given it knows. So they go round among all processes of a user.
+_LAST_PORT = Path(tempfile.gettempdir()) / f"strangler-port-{os.getuid()}"
 
 # How often a server that is starting is asked whether it is ready, in seconds.
 _POLL = 0.05
@@ -59,15 +64,33 @@ for group in groups:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port on which nothing listens now. Raises ProcessError when a hundred in a row are taken."""
-    for port in random.sample(_PORTS, 100):
+    """A TCP port on which nothing listens now, and which nobody else was given just now.
+
+    Raises ProcessError when a hundred in a row are taken.
+    """
+    for _ in range(100):
         with contextlib.suppress(OSError), socket.socket() as probe:
+            port = _next_port()
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return port
     raise ProcessError(
         f"No free TCP port on {host} between {_PORTS.start} and {_PORTS.stop}; stop what uses them."
     )
+
+
+def _next_port() -> int:
+    """The port after the one that was given last, to whichever process of this user."""
+    file = os.open(_LAST_PORT, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(file, "r+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        said = last.read()
+        port = int(said) + 1 if said.isdecimal() else random.choice(_PORTS)  # noqa: S311 - no secret
+        if port not in _PORTS:
+            port = _PORTS.start
+        last.seek(0)
+        last.write(f"{port}")
+    return port
 
 
 class _Guardian:

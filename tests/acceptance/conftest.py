@@ -13,6 +13,14 @@ from tests.acceptance.command import CHECKOUT
 SIZE = Size(resources=300, users=10)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> Iterator[None]:
+    """Clients wait longer than by default, so that a busy machine cancels no switch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRANGLER_FACADE__TIMEOUTS__HOLD", "5")
+        yield
+
+
 @pytest.fixture(scope="module")
 def environments(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

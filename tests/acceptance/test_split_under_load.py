@@ -66,14 +66,6 @@ def second_host(environment: Environment) -> Iterator[str]:
         yield f"http://127.0.0.1:{listen}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patient() -> Iterator[None]:
-    """Clients wait longer than by default, so that a busy machine cancels no switch that is to be killed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRANGLER_FACADE__TIMEOUTS__HOLD", "5")
-        yield
-
-
 @pytest.fixture
 def split(environments: Callable[[str], Environment]) -> Iterator["Split"]:
     environment = environments("postgresql")

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import KafkaTimeoutError
+from kafka.future import Future
 
 from dual_write import kafka_broker, kafka_clients
 from dual_write.errors import BrokerError
@@ -183,6 +186,40 @@ def test_i2_a_broker_that_stays_away_is_told_and_not_waited_for(
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("lost", [0, -1], ids=["the first", "the last"])
+def test_i2_a_message_that_a_commit_would_leave_out_is_sent_again(links: Links, lost: int) -> None:
+    """The library leaves out what waited too long for a broker that was away."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    send, flush, sent = KafkaProducer.send, KafkaProducer.flush, []
+
+    def kept_back(self: Any, *given: Any, **options: Any) -> Future:
+        sent.append((Future(), given, options))
+        return sent[-1][0]
+
+    def expiring(self: Any) -> None:
+        kept = sent[:]
+        sent.clear()
+        for number, (future, given, options) in enumerate(kept):
+            if number == lost % len(kept):
+                future.failure(KafkaTimeoutError())
+            else:
+                send(self, *given, **options).add_callback(future.success)
+        flush(self)
+
+    pair.monolith.run("INSERT INTO t SELECT n, 'a' FROM generate_series(1, 20) AS n")
+    transport = links.transport(MAPPING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KafkaProducer, "send", kept_back)
+        patch.setattr(KafkaProducer, "flush", expiring)
+        with pytest.raises(BrokerError):
+            carry(replication, transport, failing=True)
+    carry(replication, transport)
+    pair.assert_equal("t")
+    accounts = replication.accounts(Side.SERVICE)
+    assert (accounts.captured, accounts.applied) == (20, 20)
+
+
 def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> None:
     pair = links.pair
     replication = pair.started(MAPPING)
@@ -205,6 +242,27 @@ def test_i2_the_broker_is_killed_and_comes_back_under_writes(links: Links) -> No
     pair.assert_equal("t")
     accounts = replication.accounts(Side.SERVICE)
     assert (accounts.captured, accounts.applied) == (120, 120)
+
+
+def test_i2_a_relay_whose_share_is_forgotten_asks_for_it_again(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library does that to answers of the group that come between two polls."""
+    pair = links.pair
+    replication = pair.started(MAPPING)
+    complete, forgotten = ConsumerCoordinator._on_join_complete_async, []
+
+    async def forgetting(self: Any, *given: Any) -> None:
+        if not forgotten:
+            forgotten.append(given)
+            return
+        await complete(self, *given)
+
+    monkeypatch.setattr(ConsumerCoordinator, "_on_join_complete_async", forgetting)
+    pair.monolith.run("INSERT INTO t VALUES (1, 'a')")
+    carry(replication, links.transport(MAPPING))
+    assert forgotten
+    pair.assert_equal("t")
 
 
 def test_i2_two_relays_share_the_partitions_and_one_takes_over(links: Links) -> None:

@@ -42,7 +42,9 @@ async def start() -> AsyncIterator[Starting]:
             service = await RecordingUpstream().start()
             stack.push_async_callback(monolith.stop)
             stack.push_async_callback(service.stop)
-            configuration.setdefault("timeouts", Timeouts(connect=1.0, first_byte=1.0, hold=0.3))
+            # Nothing is late by itself, however busy the machine is; see `Facade.late`.
+            patient = Timeouts(connect=30.0, first_byte=30.0, hold=30.0, upstream_idle=60.0)
+            configuration.setdefault("timeouts", patient)
             config = FacadeConfig(
                 Backend.of(monolith.upstream),
                 {

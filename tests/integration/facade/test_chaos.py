@@ -42,7 +42,7 @@ class Mortal:
             sys.executable, "-I", "-S", *arguments, stdout=asyncio.subprocess.PIPE
         )
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             assert await self.process.stdout.readline() == b"listening\n"
         if self.dead:
             self.dead[-1].append(monotonic())
@@ -150,7 +150,7 @@ class Chaos:
         return all(each["at"] > since and not each["ejected"] for each in self.workers())
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        deadline = monotonic() + 20
+        deadline = monotonic() + 30
         while not condition():
             assert monotonic() < deadline, (self.workers(), self.asked[-10:])
             await asyncio.sleep(0.01)
@@ -176,7 +176,7 @@ async def chaos(tmp_path: Path) -> AsyncIterator[Chaos]:
         port = int(await process.stdout.readline())
     yield Chaos(monolith, service, process, port, tmp_path)
     process.terminate()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await process.communicate()
     await monolith.end()
     await service.end()

@@ -376,7 +376,10 @@ async def test_a_missing_upstream_is_502_and_a_silent_one_504(facade: Facade) ->
 
     facade.monolith.answer = silent
     client = await facade.client()
-    assert (await client.get(b"/")).status == 504
+    asking = asyncio.create_task(client.get(b"/"))
+    await facade.monolith.until(lambda: facade.monolith.requests)
+    facade.late()
+    assert (await asking).status == 504
     gate.set()
     await facade.monolith.stop()
     answer = await client.get(b"/")

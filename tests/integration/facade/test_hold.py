@@ -39,7 +39,10 @@ async def test_a_large_held_body_is_left_unread(facade: Facade) -> None:
 async def test_a_write_that_waits_too_long_is_told_to_come_again(facade: Facade) -> None:
     await facade.serve(hold="switch-1")
     client = await facade.client()
-    answer = await client.post(SAVE, b"x")
+    waiting = asyncio.create_task(client.post(SAVE, b"x"))
+    await facade.until(lambda: len(facade.worker.path.holds) == 1)
+    facade.late()
+    answer = await waiting
     assert (answer.status, answer.values(b"retry-after")) == (503, [b"1"])
     assert len(facade.worker.path.holds) == 0
     assert not facade.monolith.requests + facade.service.requests

@@ -2,18 +2,19 @@
 
 import asyncio
 import gc
-import os
 import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
 
 from facade import worker
-from facade.config import Limits, ShadowRules
+from facade.config import Limits, ShadowRules, Timeouts
 from tests.integration.facade.harness import Answering, Facade, Received, RecordingUpstream, Starting, ok, raw
 
 LIMITS = Limits(shadow_queue=32, shadow_senders=3, shadow_body=64 * 1024)
@@ -74,7 +75,7 @@ HOSTILE: dict[str, tuple[Answering, set[str]]] = {
     "hung": (hung, {"timeout"}),
     "trickling": (trickling, {"timeout"}),
     "resetting": (resetting, {"closed"}),
-    "garbage": (raw(os.urandom(3000) + b"\r\n\r\n", keep=False), {"malformed"}),
+    "garbage": (raw(Random(3).randbytes(3000) + b"\r\n\r\n", keep=False), {"malformed"}),
     "not HTTP": (raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", keep=False), {"malformed"}),
     "breaking off": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbroke", keep=False), {"broken"}),
     "endless head": (raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 100_000, keep=False), {"malformed"}),
@@ -114,11 +115,14 @@ async def settled(facade: Facade, number: int) -> dict[str, int]:
     return drops
 
 
-async def hostile_facade(start: Starting) -> tuple[Facade, set[bytes]]:
+async def hostile_facade(
+    start: Starting,
+    timeout: float = 0.15,  # noqa: ASYNC109 - the shadow's
+    **configuration: Any,
+) -> tuple[Facade, set[bytes]]:
     """A facade whose clients are not mirrored yet, and what they get."""
-    facade = await start(
-        {"shadow": 0}, shadow={"search": ShadowRules(timeout=0.15)}, limits=LIMITS, recheck_delay=0.0
-    )
+    rules = {"search": ShadowRules(timeout=timeout)}
+    facade = await start({"shadow": 0}, shadow=rules, limits=LIMITS, recheck_delay=0.0, **configuration)
     facade.monolith.answer = ok(
         BODY, b"Content-Type: application/octet-stream", b"ETag: W/1", b"Set-Cookie: a=b"
     )
@@ -158,8 +162,8 @@ async def nothing_left_behind(facade: Facade, *, connects: bool = True) -> Async
 
 @pytest.mark.parametrize("how", HOSTILE)
 async def test_i5_i10_clients_see_nothing_of_a_hostile_shadow(start: Starting, how: str) -> None:
-    facade, expected = await hostile_facade(start)
     answer, reasons = HOSTILE[how]
+    facade, expected = await hostile_facade(start, 0.15 if reasons == {"timeout"} else 30.0)
     facade.service.answer = answer
     await facade.serve(shadow=100)
     async with nothing_left_behind(facade):
@@ -170,7 +174,7 @@ async def test_i5_i10_clients_see_nothing_of_a_hostile_shadow(start: Starting, h
 
 
 async def test_i5_i10_clients_see_nothing_of_a_shadow_that_is_gone(start: Starting) -> None:
-    facade, expected = await hostile_facade(start)
+    facade, expected = await hostile_facade(start, 30.0)
     await facade.service.stop()
     await facade.serve(shadow=100)
     async with nothing_left_behind(facade):
@@ -192,7 +196,7 @@ def deaf_service(port: int) -> Iterator[None]:
 
 async def test_i5_i10_clients_see_nothing_of_a_shadow_that_never_reads(start: Starting) -> None:
     """What is sent there stays in the facade."""
-    facade, _ = await hostile_facade(start)
+    facade, _ = await hostile_facade(start, timeouts=Timeouts())
     expected = await answers(facade, 1, HEAVY)
     await facade.service.stop()
     with deaf_service(facade.service.port):
@@ -212,6 +216,7 @@ async def test_i5_i10_a_mirrored_upload_that_nobody_reads_holds_up_no_client(
         {"shadow": 100},
         shadow={"search": ShadowRules(timeout=0.15, mirror=frozenset({"/search/saved"}))},
         limits=replace(LIMITS, shadow_body=most, shadow_queue=2),
+        timeouts=Timeouts(),
         recheck_delay=0.0,
     )
     await facade.service.stop()
@@ -238,7 +243,7 @@ async def _hang(facade: Facade) -> None:
 
 
 async def _differ(facade: Facade) -> None:
-    facade.service.answer = ok(os.urandom(2000))
+    facade.service.answer = ok(Random(4).randbytes(2000))
 
 
 @pytest.mark.parametrize("attack", [_stop, _hang, _differ], ids=["gone", "hung", "differing"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from facade.config import HealthCheck, Timeouts
+from facade.config import HealthCheck
 from flags.side import Side
 from tests.integration.facade.harness import Facade, RecordingUpstream, Starting, ok, raw
 
@@ -102,7 +102,7 @@ async def test_an_instance_is_ejected_alone_and_probed_with_reads(
     facade = await start(WRITER, more=[second])
     facade.service.answer = BROKEN
     client = await facade.client()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not facade.worker.path.sides["search"].pools[0].ejection.ejected:
             await client.get(b"/search")
     failed = len(facade.service.requests)
@@ -110,7 +110,7 @@ async def test_an_instance_is_ejected_alone_and_probed_with_reads(
         assert (await client.post(b"/search/saved", b"x")).body == b"second"
     assert len(facade.service.requests) == failed
     facade.service.answer = ok(b"first")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await client.get(b"/search")).body != b"first":
             pass
     assert {(await client.post(b"/search/saved", b"x")).body for _ in range(4)} == {b"first", b"second"}
@@ -119,7 +119,7 @@ async def test_an_instance_is_ejected_alone_and_probed_with_reads(
 async def test_a_health_check_takes_an_instance_out_and_back(
     start: Starting, second: RecordingUpstream
 ) -> None:
-    facade = await start(WRITER, more=[second], health=HealthCheck("/healthz", interval=0.02, timeout=0.5))
+    facade = await start(WRITER, more=[second], health=HealthCheck("/healthz", interval=0.02, timeout=30.0))
     pools = facade.worker.path.sides["search"].pools
     client = await facade.client()
     second.answer = raw(b"HTTP/1.1 503 Ill\r\nContent-Length: 0\r\n\r\n")
@@ -136,8 +136,7 @@ async def test_a_health_check_takes_an_instance_out_and_back(
 async def test_a_service_that_is_not_well_leaves_reads_to_the_monolith(start: Starting) -> None:
     facade = await start(
         {"reads": Side.SERVICE, "fallback": True},
-        health=HealthCheck("/healthz", interval=0.02, timeout=0.5),
-        timeouts=Timeouts(connect=1.0, first_byte=1.0),
+        health=HealthCheck("/healthz", interval=0.02, timeout=30.0),
     )
     [pool] = facade.worker.path.sides["search"].pools
     facade.service.answer = raw(b"HTTP/1.1 503 Ill\r\nContent-Length: 0\r\n\r\n")

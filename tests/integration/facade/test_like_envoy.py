@@ -6,7 +6,6 @@ Where the facade chooses differently on purpose, the case says why.
 import asyncio
 import os
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from facade.paths import raw_path, raw_query
+from migration.demo.processes import free_port
 from tests.integration.facade.harness import Facade, RecordingUpstream, Starting
 from tests.integration.facade.readings import KeepingUpstream, fields, lenient
 
@@ -55,7 +55,7 @@ class Both:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         # What follows a request that is passed on is refused by both: an error ends every connection.
         writer.write(request + b"\x00 \r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             answers = b""
             while not _ERROR.search(answers) and (more := await reader.read(65536)):
                 answers += more
@@ -88,8 +88,7 @@ async def both(start: Starting, tmp_path: Path) -> AsyncIterator[Both]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"Envoy is not installed: {error}")
     upstreams = KeepingUpstream(), KeepingUpstream()
     backend, ours = await upstreams[0].start(), await upstreams[1].start()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     envoy = await asyncio.create_subprocess_exec(
         *envoy_command(port, backend, tmp_path), "--base-id", str(port), stderr=asyncio.subprocess.DEVNULL
     )

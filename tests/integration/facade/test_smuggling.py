@@ -51,7 +51,7 @@ class Watched:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         answers = b""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 for piece in (*pieces, ENDING):
                     writer.write(piece)
                     await asyncio.sleep(0)

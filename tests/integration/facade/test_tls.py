@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from facade.config import Certificate, Timeouts, Trust
+from facade.config import Certificate, Trust
 from facade.errors import TlsError
 from facade.tls import Renewal, client_context, server_context
 from tests.integration.facade.authority import Authority
@@ -50,7 +50,7 @@ async def test_clients_speak_tls_and_a_renewed_certificate_drops_nobody(
     assert shown(before) == "served"
 
     async def until_shown(name: str) -> None:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             while shown(await connect(facade, trusting)) != name:
                 pass  # a connection takes its time
 
@@ -81,7 +81,7 @@ async def test_a_client_that_goes_away_behind_tls_is_noticed_while_it_is_held(
     start: Starting, authority: Authority
 ) -> None:
     context = server_context(authority.certificate("served"))
-    facade = await start({"hold": "switch-1"}, tls=context, timeouts=Timeouts(hold=30.0))
+    facade = await start({"hold": "switch-1"}, tls=context)
     client = await connect(facade, ssl.create_default_context(cafile=authority.root))
     await client.send(
         b"POST /search/saved HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 150_000

@@ -35,7 +35,7 @@ class SpeakingUpstream(RecordingUpstream):
 
     async def _speak(self, session: ServerConnection) -> None:
         self.sessions.append(session)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             try:
                 async for message in session:
                     if isinstance(message, str) and message.startswith("close "):
@@ -58,7 +58,7 @@ class Talk:
 
     async def end(self) -> tuple[int | None, str | None]:
         """How the upstream saw it end. Nothing is left of it at the facade then."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             seen = await self.upstream.ended.get()
         path = self.facade.worker.path
         await self.facade.until(lambda: not self.facade.state.connections and not path.sides[""].size)
@@ -74,7 +74,7 @@ async def talk(start: Starting) -> AsyncIterator[Talk]:
 
 
 async def test_messages_and_pings_go_both_ways(talk: Talk) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         for message in ("text", b"\x00\xff", LARGE):
             await talk.client.send(message)
             assert await talk.client.recv() == message

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import OperationalError
 
@@ -17,8 +18,9 @@ from flags.store import EmbeddedStore
 from flags.tables import metadata as flags_metadata
 from migration.control import Control
 from migration.errors import ControlError
+from migration.schema import tables
 from migration.schema.tables import audit, metadata
-from migration.schema.upgrade import VERSION_TABLE
+from migration.schema.upgrade import NEWEST, VERSION_TABLE
 from migration.stages import PhaseRecord, Stage
 from migration.workers import ControlSnapshots
 
@@ -56,6 +58,10 @@ def differences(connection: Connection) -> list[object]:
 def test_the_versions_lead_to_the_tables_that_the_code_uses(control: Control) -> None:
     with control.write() as connection:
         assert differences(connection) == []
+
+
+def test_the_newest_version_is_the_one_that_all_versions_lead_to() -> None:
+    assert ScriptDirectory(str(Path(tables.__file__).parent)).get_heads() == [NEWEST]
 
 
 def test_the_same_on_postgresql(postgresql_database: Callable[[], str]) -> None:

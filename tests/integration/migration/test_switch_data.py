@@ -19,8 +19,8 @@ from migration.errors import LeaseLost, RunCancelled
 from migration.journal import CANCELLED
 from migration.procedure import Observer, StepDone, unobserved
 from migration.reconcile import Reconciler
+from migration.reconciling import STRAIGHTEN_SECONDS
 from migration.schema.tables import leases
-from migration.serving import STRAIGHTEN_SECONDS
 from migration.stages import Stage
 from migration.switch import Switch
 from migration.transitions import Controller

@@ -36,7 +36,7 @@ def write_plan(
     *,
     tables: bool = True,
     routing_key: str | None = None,
-    hold: float = 1.0,
+    hold: float = 30.0,
     idle_days: float = 0,
     gates: str = "",
     control: str | None = None,

@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +8,12 @@ import httpx
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from migration.demo.processes import free_port
+
 
 @pytest.mark.parametrize("module", ["monolith", "extracted.search"])
 def test_it_migrates_serves_and_stops_on_sigterm(module: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path / "log"
     command = [sys.executable, "-m", module, "--port", str(port), "--database", f"sqlite:///{tmp_path}/x.db"]
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_JWT_SECRET")}

@@ -2,10 +2,10 @@ import pickle
 
 import pytest
 
+from facade.address import parse_listen
 from facade.config import Backend, FacadeConfig, ShadowRules, Upstream
 from facade.errors import AddressError
 from facade.routing_key import RoutingKey
-from facade.server import parse_listen
 
 
 def test_upstreams() -> None:

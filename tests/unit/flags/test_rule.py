@@ -8,6 +8,7 @@ from flags.context import Context
 from flags.document import Feature, gradual, inlined, parse_features, with_share
 from flags.errors import FlagError
 from flags.percent import FULL
+from flags.rollout import bucket
 from flags.rule import OFF, Rule, compile_feature
 
 
@@ -29,9 +30,11 @@ def tenant(name: str) -> Context:
 
 def test_what_is_sticky_on_chance_is_drawn_at_each_look() -> None:
     rule = compile_feature(feature(strategy(rollout="40", stickiness="random")))
-    inside = sum(rule.met(Context(user_id="ann")) for _ in range(5000))
-    assert 1600 < inside < 2400
-    assert rule.met(Context(draw=lambda below: below - 1)) is rule.met(Context(draw=lambda below: below - 1))
+    draws = iter(range(99))
+    inside = [rule.met(Context(user_id="ann", draw=lambda _: next(draws))) for _ in range(99)]
+    assert inside == [bucket("f", str(number)) <= 40 for number in range(1, 100)]
+    # By themselves 200 draws are alike once in 10^50 times.
+    assert {rule.met(Context(user_id="ann")) for _ in range(200)} == {True, False}
 
 
 def test_a_flag_that_asks_for_a_key_alone_says_so() -> None:

@@ -25,6 +25,24 @@ def test_a_free_port_can_be_listened_on() -> None:
         assert listener.getsockname()[1] < 32768
 
 
+def test_no_two_processes_are_given_the_same_port() -> None:
+    asking = (
+        "from migration.demo.processes import free_port; input(); print(*(free_port() for _ in range(200)))"
+    )
+    askers = [
+        subprocess.Popen(
+            [sys.executable, "-c", asking], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for asker in askers:
+        assert asker.stdin is not None
+        asker.stdin.write("\n")
+        asker.stdin.flush()
+    given = [port for asker in askers for port in asker.communicate()[0].split()]
+    assert len(set(given)) == len(given) == 400
+
+
 def test_a_server_is_ready_when_it_answers(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]

@@ -15,7 +15,8 @@ from flags.unleash_account import Account
 from migration.control import Control
 from migration.doctor import Level, diagnose
 from migration.flag_desk import FlagDesk
-from migration.following import FollowMetrics, follow, home
+from migration.follow_metrics import FollowMetrics
+from migration.following import follow, home
 from migration.plan import Plan
 from tests.servers.unleash import Unleash, until
 
