@@ -33,16 +33,16 @@ class Across:
         if read.postgresql:
             digested, read, queries = read, digested, queries[::-1]
         digests = digested.ask(queries[0].packed(within, limit, packed), binary=True)
-        return partial(self._alike, digests, read.ask(queries[1].rows(within, limit)))
+        return partial(self._alike, within, digests, read.ask(queries[1].rows(within, limit)))
 
-    def _alike(self, digests: Future[Rows], read: Future[Rows]) -> int | None:
+    def _alike(self, within: Range, digests: Future[Rows], read: Future[Rows]) -> int | None:
         try:
             [(number, *columns)] = digests.result()
             rows = read.result()
         except CheckFailed:
             return None  # whatever is the matter shows when each side is read
-        if number != len(rows):
-            return None
+        if number != len(rows) or number > within.rows:
+            return None  # more came while they were read: there may be still more of them
         if not rows:
             return 0
         return number if all(map(self._same, columns, range(len(columns)), [rows] * len(columns))) else None

@@ -75,3 +75,26 @@ def test_digests_are_hardly_asked_for_where_values_are_stored_in_another_form(en
         write(engine, usual, "DELETE FROM item WHERE id >= 200")
     assert run_check(*engines, [flow(made)], chunk_rows=4, manners=FULL_SPEED).clean
     assert len(asked) > 45, "of fifty"
+
+
+def test_rows_that_come_into_a_range_while_it_is_read_are_compared_too(engines, monkeypatch):
+    made = sa.Table(
+        "item", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("note", sa.Text)
+    )
+    for engine in engines:
+        made.create(engine)
+        refill(engine, made, [{"id": number * 10, "note": "old"} for number in range(8)])
+    source, target = engines
+    question = Across.question
+
+    def meanwhile(across, within):
+        if within.after is None:
+            for engine in engines:
+                write(engine, *(f"INSERT INTO item VALUES ({key}, 'new')" for key in range(1, 9)))
+            write(target, "DELETE FROM item WHERE id = 8")
+        return question(across, within)
+
+    monkeypatch.setattr(Across, "question", meanwhile)
+    result = run_check(source, target, [flow(made)], chunk_rows=4, manners=FULL_SPEED)
+    assert [finding.key for finding in result.findings] == [(8,)]
+    assert result.rows == 16
