@@ -101,13 +101,14 @@ class Exchange:
 
     def begin(self) -> None:
         """Decide with the snapshot of this moment, and act on it. Once more after a hold."""
+        body = None if self._body is None or not self.sent else b"".join(self._body)
         try:
-            decision = self._decide()
+            decision = choose(self, body, unread=self._body is None and not self.sent)
         except Refused as refused:
             self.client.closing = True
             self.answer(refused.status, f"Refused: {refused}.")
             return
-        if decision is None:
+        if decision is None:  # the routing key is in the body
             self._read_key()
             return
         self.decision = decision
@@ -136,11 +137,6 @@ class Exchange:
         if self.fields.has_body:
             self.upload = Copy(most)
             self.upload.add(self._body or [])
-
-    def _decide(self) -> Decision | None:
-        """The decision, or None when the body has to be read for the routing key first."""
-        body = None if self._body is None or not self.sent else b"".join(self._body)
-        return choose(self, body, unread=self._body is None and not self.sent)
 
     # Parts
 

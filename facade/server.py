@@ -1,9 +1,14 @@
 """The facade's processes: a parent that owns the sockets and the signals, and its workers."""
 
 import logging
+import pickle
+import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing import connection
+from time import monotonic
 
 from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
@@ -21,6 +26,10 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 2048
 _DRAIN = 30
 """Seconds that answers in progress get when a worker stops."""
+_LOOK = 0.5
+"""Seconds between two looks for workers that hang."""
+_PATIENCE = 20
+"""Seconds after which a worker hangs that gave no sign of life, or did not become ready."""
 
 
 def bind(listen: str) -> socket.socket:
@@ -63,18 +72,54 @@ def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return bound
 
 
+class Worker(Process):
+    """A worker's process, as its parent sees it."""
+
+    _asked: float | None = None
+
+    def hangs(self, now: float) -> bool:
+        """Whether it gave no sign of life since it was asked for one, long ago. Never waits."""
+        with suppress(OSError, EOFError, pickle.UnpicklingError):  # it ended meanwhile
+            if self._asked is None:
+                self.parent_conn.send(b"ping")
+                self._asked = now
+            elif self.parent_conn.poll():
+                self.parent_conn.recv()
+                self._asked = None
+        return self._asked is not None and now - self._asked > _PATIENCE
+
+
 class _Supervisor(Multiprocess):
     """The parent. It keeps each worker's socket open: whoever connects while a worker is being replaced is
     served by its successor. Once it ends, new clients are turned away instead of waiting for nobody.
 
-    SIGHUP replaces the workers one by one, each after its successor is ready, unless ``on_reload`` says no.
+    A worker that ends is replaced, and a signal obeyed, at once: the kernel tells of both. SIGHUP replaces
+    the workers one by one, each after its successor is ready, unless ``on_reload`` says no.
     """
 
     def __init__(
         self, config: Config, listening: Sequence[socket.socket], on_reload: Callable[[], bool]
     ) -> None:
         super().__init__(config, sockets=list(listening))
+        self.processes: list[Worker] = []  # type: ignore[assignment]  # each is one that uvicorn knows
         self._on_reload = on_reload
+
+    def run(self) -> None:
+        signalled, by_signals = socket.socketpair()
+        with signalled, by_signals:
+            signalled.setblocking(False)
+            by_signals.setblocking(False)
+            signal.set_wakeup_fd(by_signals.fileno(), warn_on_full_buffer=False)
+            self.init_processes()
+            while not self.should_exit.is_set():
+                connection.wait([signalled, *(each.process.sentinel for each in self.processes)], _LOOK)
+                with suppress(BlockingIOError):
+                    signalled.recv(4096)
+                self.handle_signals()
+                self.keep_subprocess_alive()
+            signal.set_wakeup_fd(-1)
+        self.terminate_all()
+        self.join_all()
 
     def init_processes(self) -> None:
         self.processes = [self._started(slot) for slot in range(len(self.sockets))]
@@ -82,7 +127,7 @@ class _Supervisor(Multiprocess):
     def restart_all(self) -> None:
         for slot, worker in enumerate(self.processes):
             successor = self._started(slot)
-            if not successor.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+            if not successor.wait_until_ready(_PATIENCE, self.should_exit):
                 successor.kill()
                 successor.join()
                 if not self.should_exit.is_set():
@@ -94,7 +139,7 @@ class _Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         for slot, worker in enumerate(self.processes):
-            if self.should_exit.is_set() or worker.is_alive(self.config.timeout_worker_healthcheck):
+            if self.should_exit.is_set() or (worker.process.is_alive() and not worker.hangs(monotonic())):
                 continue
             worker.kill()  # it may only hang
             worker.join()
@@ -118,8 +163,8 @@ class _Supervisor(Multiprocess):
             listening.close()
         super().terminate_all()
 
-    def _started(self, slot: int) -> Process:
-        worker = Process(self.config, [self.sockets[slot]])
+    def _started(self, slot: int) -> Worker:
+        worker = Worker(self.config, [self.sockets[slot]])
         worker.start()
         return worker
 
@@ -159,7 +204,6 @@ def run(
         backlog=_BACKLOG,
         ssl_context_factory=None if certificate is None else Renewal(certificate),
         timeout_graceful_shutdown=_DRAIN,
-        timeout_worker_healthcheck=20,
     )
     ending = threading.Event()
     threads = [threading.Thread(target=each, args=(ending,), daemon=True) for each in background]

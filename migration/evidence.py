@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from facade.evidence import Comparison, Difference, ShadowCounts
 from migration.control import Control, insert_absent
 from migration.noise import HOUR, record_noise, tidy_noise
-from migration.schema.tables import shadow_counts, shadow_samples
+from migration.schema.observed import shadow_counts, shadow_samples
 from migration.summary import WHOLE, Agreement, ShadowSummary, View, merge, summarise_phase
 
 SLOT_SECONDS = 60

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, upd
 from facade.evidence import ShadowCounts
 from facade.noise import Field, FieldNoise, Noise, Traits
 from migration.control import Control, insert_absent
-from migration.schema.tables import shadow_noise
+from migration.schema.observed import shadow_noise
 
 FIELDS_KEPT = 500
 """Places kept apart on one route in one minute."""

@@ -11,7 +11,7 @@ from facade.tally import ReadCounts
 from flags.side import Side
 from migration.control import Control
 from migration.read_answers import Answers, Both
-from migration.schema.tables import read_counts
+from migration.schema.observed import read_counts
 
 FINE_SECONDS = 900.0
 """Counts are kept as they were told for so long, and then minute by minute."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from migration.control import Control, upsert
-from migration.schema import tables
+from migration.schema import observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ def stray_writes(control: Control, phase: str) -> StrayWrites | None:
     with control.read() as connection:
         now = control.now(connection)
         row = connection.execute(
-            select(tables.stray_writes).where(tables.stray_writes.c.phase == phase)
+            select(observed.stray_writes).where(observed.stray_writes.c.phase == phase)
         ).one_or_none()
     if row is None:
         return None
@@ -37,4 +37,4 @@ def note_refused(control: Control, phase: str, refused: int) -> None:
         values: dict[str, object] = {"phase": phase, "refused": refused}
         if refused:
             values["last_at"] = control.now(connection)
-        upsert(connection, tables.stray_writes, values, key=("phase",))
+        upsert(connection, observed.stray_writes, values, key=("phase",))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select
 from facade.traffic import TrafficCount
 from flags.side import Side
 from migration.control import Control, add
-from migration.schema.tables import monolith_hits, traffic
+from migration.schema.observed import monolith_hits, traffic
 
 MINUTE, HOUR = 60, 3600
 KEPT_SECONDS = {MINUTE: 86_400, HOUR: 90 * 86_400}

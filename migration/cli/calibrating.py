@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flags.percent import format_percent, parse_percent
 from migration.calibration import FieldJudgement, Judgement, judge_noise, noisy_pairs
-from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
+from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile, Since
 from migration.cli.output import out, print_json
 from migration.cli.session import opened
 from migration.flag_desk import FlagDesk
@@ -40,13 +40,7 @@ def calibrate(
             metavar="PERCENT", help="Ask the monolith this share of the mirrored reads twice from now on."
         ),
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Count from here on: 30m, 2h, 7d or a time (UTC). Else since the phase entered shadow.",
-        ),
-    ] = None,
+    since: Since = None,
     plan: PlanFile = DEFAULT_PLAN,
     json: Json = False,
 ) -> None:

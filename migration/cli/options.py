@@ -14,6 +14,13 @@ PlanFile = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel="Common")
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Count from here on: 30m, 2h, 7d or a time (UTC). Else since the phase entered shadow.",
+    ),
+]
 PhaseName = Annotated[str, typer.Argument(metavar="PHASE", help="A phase of the plan.", show_default=False)]
 
 DEFAULT_PLAN = Path("strangler.toml")

@@ -8,7 +8,7 @@ import typer
 
 from facade.replay import Pace
 from migration.cli.bars import bars
-from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile
+from migration.cli.options import DEFAULT_PLAN, Json, PhaseName, PlanFile, Since
 from migration.cli.output import out, print_json
 from migration.cli.session import opened, stopped_by_signal
 from migration.earlier import earlier_run
@@ -35,13 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def shadow(
     phase: PhaseName,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Count from here on: 30m, 2h, 7d or a time (UTC). Else since the phase entered shadow.",
-        ),
-    ] = None,
+    since: Since = None,
     compare: Annotated[
         str | None,
         typer.Option(

@@ -3,12 +3,12 @@
 from alembic import context
 
 from flags.tables import metadata as flags_metadata
-from migration.schema.tables import metadata
+from migration.schema import observed, tables
 from migration.schema.upgrade import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[flags_metadata, metadata],
+    target_metadata=[flags_metadata, tables.metadata, observed.metadata],
     version_table=VERSION_TABLE,
     transactional_ddl=True,
 )

@@ -78,6 +78,31 @@ def raw(answer_bytes: bytes, *, keep: bool = True) -> Answering:
     return answer
 
 
+async def hung(
+    upstream: "RecordingUpstream",
+    request: Received,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> bool:
+    """Says nothing until the other end goes."""
+    return bool(await reader.read())
+
+
+def held(gate: asyncio.Event, answer: Answering) -> Answering:
+    """``answer``, once the gate is open."""
+
+    async def later(
+        upstream: "RecordingUpstream",
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        await gate.wait()
+        return await answer(upstream, request, reader, writer)
+
+    return later
+
+
 @dataclass
 class RecordingUpstream:
     """Records each request whole, then answers it as told; ``early`` answers before the body is read."""

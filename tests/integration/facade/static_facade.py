@@ -1,15 +1,17 @@
 """A facade as `run` serves it, on a control plane of constants: the process of test_server.
 
-Arguments: the monolith's port, the service's port, a directory for metrics.
+Arguments: the monolith's port, the service's port, a directory for metrics. In the environment:
+``STATIC_CERTIFICATE``, the files of one; ``STATIC_HEALTH``, the path that is asked of the service;
+``STATIC_LOOK``, the seconds between the parent's looks.
 """
 
 import os
 import sys
 import threading
 
-from facade.config import Backend, Certificate, FacadeConfig, Upstream
+from facade import server
+from facade.config import Backend, Certificate, FacadeConfig, HealthCheck, Upstream
 from facade.lifespan import Application, application
-from facade.server import run
 from facade.worker import Worker
 from flags.side import Side
 from tests.integration.facade.harness import Control, picture
@@ -18,9 +20,11 @@ from tests.integration.facade.harness import Control, picture
 def build() -> Application:
     """Called in each worker process."""
     monolith, service, metrics = os.environ["STATIC_FACADE"].split(",")
+    asked = os.environ.get("STATIC_HEALTH")
+    health = HealthCheck(asked, interval=0.05) if asked else None
     config = FacadeConfig(
         Backend.of(Upstream("127.0.0.1", int(monolith))),
-        {"search": Backend.of(Upstream("127.0.0.1", int(service)))},
+        {"search": Backend((Upstream("127.0.0.1", int(service)),), health=health)},
         metrics=metrics,
     )
     control = Control(picture(1, reads=Side.SERVICE))
@@ -41,7 +45,8 @@ def ready(address: tuple[str, int]) -> None:
 if __name__ == "__main__":
     os.environ["STATIC_FACADE"] = ",".join(sys.argv[2:])
     shown = os.environ.get("STATIC_CERTIFICATE")
-    run(
+    server._LOOK = float(os.environ.get("STATIC_LOOK", server._LOOK))
+    server.run(
         "tests.integration.facade.static_facade:build",
         sys.argv[1],
         workers=2,

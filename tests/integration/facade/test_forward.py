@@ -8,6 +8,7 @@ from tests.integration.facade.harness import (
     Received,
     RecordingUpstream,
     Starting,
+    held,
     ok,
     raw,
 )
@@ -365,16 +366,7 @@ async def test_an_answer_that_breaks_off_is_not_made_whole(facade: Facade) -> No
 async def test_a_missing_upstream_is_502_and_a_silent_one_504(facade: Facade) -> None:
     gate = asyncio.Event()
 
-    async def silent(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return False
-
-    facade.monolith.answer = silent
+    facade.monolith.answer = held(gate, raw(b"", keep=False))
     client = await facade.client()
     asking = asyncio.create_task(client.get(b"/"))
     await facade.monolith.until(lambda: facade.monolith.requests)

@@ -5,7 +5,7 @@ import asyncio
 from facade.config import RateLimit
 from facade.routing_key import RoutingKey
 from flags.side import Side
-from tests.integration.facade.harness import Received, RecordingUpstream, Starting, ok
+from tests.integration.facade.harness import Starting, held, ok
 
 
 async def test_an_address_that_comes_too_often_is_told_when_to_come_again(start: Starting) -> None:
@@ -45,17 +45,8 @@ async def test_a_held_write_takes_its_token_once(start: Starting) -> None:
 async def test_a_side_with_enough_to_do_refuses_or_leaves_reads_to_the_monolith(start: Starting) -> None:
     gate = asyncio.Event()
 
-    async def slow(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return await ok(b"service")(upstream, request, reader, writer)
-
     facade = await start({"reads": Side.SERVICE, "writer": Side.SERVICE, "fallback": True}, concurrency=1)
-    facade.service.answer = slow
+    facade.service.answer = held(gate, ok(b"service"))
     busy, client = await facade.client(), await facade.client()
     waiting = asyncio.create_task(busy.get(b"/search"))
     await facade.service.until(lambda: len(facade.service.requests) == 1)

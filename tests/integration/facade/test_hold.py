@@ -5,7 +5,13 @@ import asyncio
 from facade.config import Limits
 from facade.routing_key import RoutingKey
 from flags.side import Side
-from tests.integration.facade.harness import Facade, Received, RecordingUpstream, Starting, ok
+from tests.integration.facade.harness import (
+    Facade,
+    Starting,
+    held,
+    hung,
+    ok,
+)
 
 SAVE = b"/search/saved"
 
@@ -72,16 +78,7 @@ async def test_who_hangs_up_while_held_is_forgotten(facade: Facade) -> None:
 async def test_i1_a_fence_is_reported_quiet_only_when_no_write_is_in_flight(facade: Facade) -> None:
     gate = asyncio.Event()
 
-    async def slow(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return await ok()(upstream, request, reader, writer)
-
-    facade.monolith.answer = slow
+    facade.monolith.answer = held(gate, ok())
     client = await facade.client()
     writing = asyncio.create_task(client.post(SAVE, b"x"))
     await facade.monolith.until(lambda: len(facade.monolith.requests) == 1)
@@ -96,15 +93,7 @@ async def test_i1_a_fence_is_reported_quiet_only_when_no_write_is_in_flight(faca
 
 
 async def test_an_aborted_write_is_no_longer_in_flight(facade: Facade) -> None:
-    async def never(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        return bool(await reader.read())
-
-    facade.monolith.answer = never
+    facade.monolith.answer = hung
     client = await facade.client()
     await client.send(b"POST /search/saved HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     await facade.monolith.until(lambda: len(facade.monolith.requests) == 1)

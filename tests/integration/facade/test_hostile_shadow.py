@@ -15,7 +15,16 @@ import pytest
 
 from facade import worker
 from facade.config import Limits, ShadowRules, Timeouts
-from tests.integration.facade.harness import Answering, Facade, Received, RecordingUpstream, Starting, ok, raw
+from tests.integration.facade.harness import (
+    Answering,
+    Facade,
+    Received,
+    RecordingUpstream,
+    Starting,
+    hung,
+    ok,
+    raw,
+)
 
 LIMITS = Limits(shadow_queue=32, shadow_senders=3, shadow_body=64 * 1024)
 MEBIBYTE = 1024 * 1024
@@ -31,10 +40,6 @@ def quick_books(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
-
-
-async def hung(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:
-    return bool(await reader.read())
 
 
 async def trickling(upstream: RecordingUpstream, request: Received, reader: Reader, writer: Writer) -> bool:

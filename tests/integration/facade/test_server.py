@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from facade.admin import Readiness, admin_app
 from facade.errors import AddressError
 from facade.server import bind, bind_each
-from tests.integration.facade.harness import Client, Received, RecordingUpstream, ok
+from tests.integration.facade.harness import Client, RecordingUpstream, held, ok, raw
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,6 +34,13 @@ class Running:
     async def client(self) -> Client:
         return Client(*await asyncio.open_connection(self.host, self.port))
 
+    async def workers(self, number: int) -> set[int]:
+        """The processes of the workers that have begun, dead ones included, once there are so many."""
+        async with asyncio.timeout(30):
+            while len(files := list(self.metrics.glob("*.json"))) < number:  # noqa: ASYNC110 (files have no event)
+                await asyncio.sleep(0.05)
+        return {int(file.stem.split("-")[-2]) for file in files}
+
     async def end(self) -> str:
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
@@ -39,24 +48,25 @@ class Running:
         return output.decode()
 
 
-@pytest.fixture(params=["127.0.0.1:0", "[::1]:0"])
-async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Running]:
+@asynccontextmanager
+async def run(listen: str, directory: Path, **settings: str) -> AsyncIterator[Running]:
     monolith, service = await RecordingUpstream().start(), await RecordingUpstream(ok(b"service")).start()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.integration.facade.static_facade",
-        request.param,
+        listen,
         str(monolith.port),
         str(service.port),
-        str(tmp_path),
+        str(directory),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
+        env={**os.environ, **settings},
     )
     assert process.stdout is not None
     async with asyncio.timeout(30):
         port = int(await process.stdout.readline())
-    yield Running(monolith, service, process, request.param.rpartition(":")[0].strip("[]"), port, tmp_path)
+    yield Running(monolith, service, process, listen.rpartition(":")[0].strip("[]"), port, directory)
     if process.returncode is None:
         process.kill()
     await process.communicate()
@@ -64,17 +74,14 @@ async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     await service.stop()
 
 
+@pytest.fixture(params=["127.0.0.1:0", "[::1]:0"])
+async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(request.param, tmp_path) as running:
+        yield running
+
+
 async def test_two_workers_serve_and_drain(running: Running) -> None:
     gate = asyncio.Event()
-
-    async def slow(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return await ok(b"drained")(upstream, request, reader, writer)
 
     client = await running.client()
     async with asyncio.timeout(30):
@@ -84,7 +91,7 @@ async def test_two_workers_serve_and_drain(running: Running) -> None:
         assert await client.reader.readexactly(7) == b"service"
         while len(list(running.metrics.glob("*.json"))) < 2:  # noqa: ASYNC110 (files have no event)
             await asyncio.sleep(0.05)
-    running.monolith.answer = slow
+    running.monolith.answer = held(gate, ok(b"drained"))
     await client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     await running.monolith.until(lambda: len(running.monolith.requests) == 1)
     ending = asyncio.create_task(running.end())
@@ -161,10 +168,7 @@ async def test_connections_are_dealt_out_to_both_workers(running: Running) -> No
 
 
 async def test_who_connects_to_a_worker_that_died_is_served_by_its_successor(running: Running) -> None:
-    async with asyncio.timeout(30):
-        while len(list(running.metrics.glob("*.json"))) < 2:  # noqa: ASYNC110 (files have no event)
-            await asyncio.sleep(0.05)
-    [first, _] = (int(file.stem.split("-")[-2]) for file in running.metrics.glob("*.json"))
+    first = min(await running.workers(2))
     os.kill(first, signal.SIGKILL)
     clients = [await running.client() for _ in range(20)]
     async with asyncio.timeout(30):
@@ -172,6 +176,46 @@ async def test_who_connects_to_a_worker_that_died_is_served_by_its_successor(run
             await client.send(b"GET /search HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await client.receive()).status == 200
             client.close()
+
+
+async def test_a_worker_that_died_is_replaced_and_a_signal_obeyed_without_a_look_for_either(
+    tmp_path: Path,
+) -> None:
+    async with run("127.0.0.1:0", tmp_path, STATIC_LOOK="86400") as running:
+        before = await running.workers(2)
+        os.kill(min(before), signal.SIGKILL)
+        await running.workers(3)
+        assert "ended" in await running.end()
+
+
+async def test_the_admin_port_tells_how_the_services_are_as_all_workers_see_them(tmp_path: Path) -> None:
+    transport = httpx.ASGITransport(admin_app(lambda: Readiness(True, 2), str(tmp_path), "right"))
+    asking = httpx.AsyncClient(transport=transport, base_url="http://admin")
+    asking.headers["Authorization"] = "Bearer right"
+
+    async with run("127.0.0.1:0", tmp_path, STATIC_HEALTH="/healthz") as running, asking as admin:
+
+        async def told(code: int, **states: str) -> dict[str, Any]:
+            """The sides, once both workers say so of them."""
+            async with asyncio.timeout(30):
+                while True:
+                    answer = await admin.get("/-/health/services")
+                    sides = answer.json()["sides"]
+                    if {name: side["status"] for name, side in sides.items()} == states and all(
+                        each["workers"] == 2 for side in sides.values() for each in side["instances"]
+                    ):
+                        assert answer.status_code == code
+                        return sides
+                    await asyncio.sleep(0.05)
+
+        await told(200, monolith="up", search="up")
+        running.service.answer = raw(b"HTTP/1.1 503 Ill\r\nContent-Length: 0\r\n\r\n")
+        sides = await told(503, monolith="up", search="down")
+        (instance,) = sides["search"]["instances"]
+        assert (instance["unhealthy"], instance["ejected"]) == (2, 0)
+        running.service.answer = ok(b"service")
+        await told(200, monolith="up", search="up")
+        await running.end()
 
 
 def _connected(running: Running) -> list[int]:

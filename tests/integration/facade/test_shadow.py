@@ -19,6 +19,7 @@ from tests.integration.facade.harness import (
     Received,
     RecordingUpstream,
     Starting,
+    hung,
     ok,
     raw,
     rule,
@@ -26,12 +27,6 @@ from tests.integration.facade.harness import (
 
 QUICK = {"search": ShadowRules(timeout=0.2)}
 PATIENT = {"search": ShadowRules(timeout=30.0)}
-
-
-async def hung(
-    upstream: RecordingUpstream, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> bool:
-    return bool(await reader.read())
 
 
 def total(facade: Facade, name: str) -> int:

@@ -4,7 +4,13 @@ import asyncio
 
 from facade.routing_key import RoutingKey
 from flags.side import Side
-from tests.integration.facade.harness import Facade, Received, RecordingUpstream, Starting, ok, raw
+from tests.integration.facade.harness import (
+    Facade,
+    Starting,
+    hung,
+    ok,
+    raw,
+)
 
 
 async def test_reads_and_writes_follow_the_stage(facade: Facade) -> None:
@@ -66,20 +72,12 @@ async def test_without_a_key_both_arms_set_a_cookie_that_keeps_its_arm(start: St
 
 
 async def test_the_monolith_answers_reads_that_the_service_fails(start: Starting) -> None:
-    async def silent(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        return bool(await reader.read())
-
     facade = await start({"reads": Side.SERVICE, "fallback": True})
     client = await facade.client()
     for answer in (raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno"), raw(b"", keep=False)):
         facade.service.answer = answer
         assert (await client.get(b"/search")).body == b"hello"
-    facade.service.answer = silent
+    facade.service.answer = hung
     asking = asyncio.create_task(client.get(b"/search"))
     # The second one found a kept connection closed, and was tried on a fresh one first.
     await facade.service.until(lambda: len(facade.service.requests) == 4)

@@ -6,7 +6,17 @@ import pytest
 
 from facade.config import Limits, Timeouts, TokenRules
 from facade.presence import reset_at_close
-from tests.integration.facade.harness import Client, Facade, Received, RecordingUpstream, Starting, ok, raw
+from tests.integration.facade.harness import (
+    Client,
+    Facade,
+    Received,
+    RecordingUpstream,
+    Starting,
+    held,
+    hung,
+    ok,
+    raw,
+)
 
 CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -134,17 +144,8 @@ async def test_a_hold_forgets_a_client_that_went_away(start: Starting) -> None:
 async def test_a_client_that_goes_while_its_body_waits_is_seen_by_the_upstream(facade: Facade) -> None:
     gate = asyncio.Event()
 
-    async def unread(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        await gate.wait()
-        return False
-
     facade.monolith.early = True
-    facade.monolith.answer = unread
+    facade.monolith.answer = held(gate, raw(b"", keep=False))
     client = await facade.client()
     client.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n" + b"x" * 30_000_000)
     await facade.until(lambda: any(each._paused for each in facade.worker.path.clients))
@@ -158,15 +159,7 @@ async def test_a_client_that_goes_while_its_body_waits_is_seen_by_the_upstream(f
 async def test_ten_thousand_aborts_on_a_pool_of_four_leak_nothing(start: Starting) -> None:
     facade = await start(limits=Limits(connections=4))
 
-    async def never(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        return bool(await reader.read())
-
-    facade.monolith.answer = facade.service.answer = never
+    facade.monolith.answer = facade.service.answer = hung
 
     path = facade.worker.path
     for _ in range(200):
@@ -282,15 +275,7 @@ async def test_the_total_deadline_is_for_all_but_event_streams(start: Starting, 
 
 
 async def test_the_total_deadline_includes_the_wait_for_an_answer(start: Starting) -> None:
-    async def never(
-        upstream: RecordingUpstream,
-        request: Received,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        return bool(await reader.read())
-
     facade = await start(timeouts=Timeouts(total=0.1))
-    facade.monolith.answer = never
+    facade.monolith.answer = hung
     answer = await (await facade.client()).get(b"/")
     assert (answer.status, answer.body) == (504, b"No answer from the monolith (timeout).\n")

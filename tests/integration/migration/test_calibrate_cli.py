@@ -18,7 +18,7 @@ from migration.control import Control
 from migration.evidence import ControlEvidence, Retention
 from migration.noise import FIELDS_KEPT, noise_of
 from migration.plan import Plan
-from migration.schema.tables import shadow_noise
+from migration.schema.observed import shadow_noise
 
 PLAN = """
 [monolith]

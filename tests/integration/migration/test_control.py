@@ -18,7 +18,7 @@ from flags.store import EmbeddedStore
 from flags.tables import metadata as flags_metadata
 from migration.control import Control
 from migration.errors import ControlError
-from migration.schema import tables
+from migration.schema import observed, tables
 from migration.schema.tables import audit, metadata
 from migration.schema.upgrade import NEWEST, VERSION_TABLE
 from migration.stages import PhaseRecord, Stage
@@ -52,7 +52,7 @@ def differences(connection: Connection) -> list[object]:
     context = MigrationContext.configure(
         connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
     )
-    return compare_metadata(context, [flags_metadata, metadata])
+    return compare_metadata(context, [flags_metadata, metadata, observed.metadata])
 
 
 def test_the_versions_lead_to_the_tables_that_the_code_uses(control: Control) -> None:

@@ -21,7 +21,7 @@ from migration.evidence import (
     agreement,
     shadow_summary,
 )
-from migration.schema.tables import shadow_counts, shadow_samples
+from migration.schema.observed import shadow_counts, shadow_samples
 
 ROUTE = "GET /search"
 

@@ -10,7 +10,7 @@ from facade.tally import ReadCounts
 from flags.side import Side
 from migration.control import Control
 from migration.read_traffic import FINE_SECONDS, RETENTION_SECONDS, ControlReads, compact, pair_of, told_since
-from migration.schema.tables import read_counts
+from migration.schema.observed import read_counts
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

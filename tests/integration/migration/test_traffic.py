@@ -11,7 +11,8 @@ from migration.audit import latest
 from migration.control import Control
 from migration.errors import GateClosed
 from migration.gate_facts import Step
-from migration.schema.tables import monolith_hits, phases, traffic
+from migration.schema.observed import monolith_hits, traffic
+from migration.schema.tables import phases
 from migration.stages import Stage
 from migration.stray_writes import note_refused, stray_writes
 from migration.traffic import HOUR, MINUTE, ControlTraffic, last_hits, series
