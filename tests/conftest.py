@@ -20,3 +20,7 @@ settings.load_profile("untimed")
 # compile every module anew, which takes longer than what most of them are started for.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# The size of a terminal comes here through readline in the parent process: tests set what they need.
+for variable in ("COLUMNS", "LINES"):
+    os.environ.pop(variable, None)

@@ -62,6 +62,8 @@ class Place:
                     "[monolith]",
                     f'url = "http://127.0.0.1:{free_port()}"',
                     f'database = "{monolith}"',
+                    "[facade.timeouts]",
+                    "hold = 30",
                     "[[phases]]",
                     f'name = "{PHASE}"',
                     'routes = ["GET /items", "POST /items"]',

@@ -28,6 +28,8 @@ class Phase:
             [monolith]
             url = "http://127.0.0.1:1"
             database = "sqlite:///monolith.db"
+            [facade.timeouts]
+            hold = 30
             [[phases]]
             name = "{PHASE}"
             routes = ["GET /items", "POST /items"]

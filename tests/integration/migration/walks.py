@@ -80,6 +80,8 @@ def prepare(directory: Path, url: str, runbook: str) -> Path:
         [monolith]
         url = "{url}"
         database = "sqlite:///monolith.db"
+        [facade.timeouts]
+        hold = 30
         [[phases]]
         name = "{PHASE}"
         routing_key = "header:X-User"
