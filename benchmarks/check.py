@@ -2,11 +2,13 @@
 
 Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows. They are
 measured against a check at full speed (``--share 100``). Then a load of short transactions with a check
-beside it, as polite as it is by default, and without; as ``wire_share`` the bytes that the check of
-ten differences exchanges, as a part of one side's table; as ``peak_mib`` the most memory, up to 200,000
-findings.
+beside it, as polite as it is by default, and without; ``polite_rows_per_second`` is how fast that one went.
 
-python -m benchmarks.check [--json] [--quick] [--rows 10000000]
+Ten differences are looked for in ten times as many rows: ``wire_share`` is what that check exchanges, as a
+part of one side's table. ``peak_mib`` is the most memory of all, from a tenth of the rows to ten times as
+many and with 200,000 findings.
+
+python -m benchmarks.check [--json] [--quick] [--rows 1000000]
 """
 
 import argparse
@@ -18,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import psycopg
@@ -28,14 +31,15 @@ from benchmarks.checker import checking, peak
 from benchmarks.foreground import latency, prepare
 from benchmarks.rounds import Options, Samples, interleave, report
 from benchmarks.wire import tapped
-from dual_write.check import FULL_SPEED, POLITE, Manners, run_check
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.database import open_engine
 from dual_write.mapping import Column, TableFlow
 from migration.demo.servers import PostgreSQLServer
 
 ROWS, QUICK_ROWS = 1_000_000, 100_000
 ROUNDS, QUICK_ROUNDS = 5, 2
-FOREGROUND_SECONDS, QUICK_FOREGROUND_SECONDS = 10.0, 3.0
+FOREGROUND_SECONDS, QUICK_FOREGROUND_SECONDS = 15.0, 5.0
+LARGER = 10
 COLUMNS = ("id", "name", "price", "ratio", "active", "created", "note", "payload")
 FLOW = TableFlow("item", "item", ("id",), ("id",), tuple(Column(name, f'"{name}"', name) for name in COLUMNS))
 TABLE = (
@@ -85,7 +89,6 @@ def main() -> None:
             "check": lambda: _check(source, databases.target, rows, 0),
             "reladiff": lambda: _reladiff(source, databases.target, 0),
             "COPY out of both": lambda: _copy_out(source, databases.target),
-            "polite check": lambda: _check(source, databases.target, rows, 0, POLITE),
             "check, scattered": lambda: _check(source, databases.scattered, rows, scattered),
             "reladiff, scattered": lambda: _reladiff(source, databases.scattered, scattered),
             "check against SQLite": lambda: _check(source, databases.lite, rows, 0),
@@ -93,14 +96,17 @@ def main() -> None:
             "SQLite's fetch": lambda: _fetch(databases.lite),
         }
         samples = interleave(contenders, QUICK_ROUNDS if options.quick else ROUNDS)
-        foreground = _foreground(databases, rows, quick=options.quick)
-        peaks = [
-            peak(source, target, FLOW) for target in (databases.target, databases.scattered, databases.lite)
-        ]
-        _run(databases.target, TEN.format(rows=rows))
-        wire_share = _wire_share(source, databases.target, rows)
+        foreground, polite = _foreground(databases, rows, quick=options.quick)
+        identical = {rows: peak(source, databases.target, FLOW)}
+        peaks = [peak(source, target, FLOW) for target in (databases.scattered, databases.lite)]
         _run(databases.scattered, MANY, "VACUUM item")
         peaks += [peak(one, databases.scattered, FLOW) for one in (source, databases.lite)]
+    with _alike(rows // LARGER, 2) as (one, other):
+        identical[rows // LARGER] = peak(one, other, FLOW)
+    with _alike(rows * LARGER, 2) as (one, other):
+        identical[rows * LARGER] = peak(one, other, FLOW)
+        _run(other, TEN.format(rows=rows * LARGER))
+        wire_share = _wire_share(one, other, rows * LARGER)
     report(
         f"Check of {rows:,} rows × {len(COLUMNS)} columns",
         samples,
@@ -112,11 +118,11 @@ def main() -> None:
             "wire_share": wire_share,
             "cross_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check against SQLite"),
             "sqlite_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check of SQLite and SQLite"),
-            "peak_mib": max(peaks),
-            "peak_mib_identical": peaks[0],
+            "peak_mib": max(*peaks, *identical.values()),
+            **{f"peak_mib_of_{number}_rows": identical[number] for number in sorted(identical)},
             "peak_mib_many_findings": max(peaks[-2:]),
             "foreground_p99": foreground.ratio("with a check", "without"),
-            "polite_seconds": samples.median("polite check"),
+            "polite_rows_per_second": polite,
             "foreground_ms_p99": foreground.median("without") * 1000,
             "rows": rows,
         },
@@ -126,17 +132,20 @@ def main() -> None:
 
 @contextmanager
 def _databases(rows: int) -> Iterator[Databases]:
-    with PostgreSQLServer() as server, TemporaryDirectory() as directory:
-        urls = [server.create_database() for _ in range(3)]
+    with _alike(rows, 3) as (source, target, scattered), TemporaryDirectory() as directory:
+        _run(scattered, SCATTER, "VACUUM ANALYZE item")
+        yield Databases(source, target, scattered, _in_sqlite(source, Path(directory) / "lite.db"))
+
+
+@contextmanager
+def _alike(rows: int, number: int) -> Iterator[list[str]]:
+    """The URLs of so many databases of one server with the same table; all but the first are copied files."""
+    with PostgreSQLServer() as server:
+        urls = [server.create_database()]
         try:
-            for url in urls:
-                _run(url, TABLE, FILL.format(rows=rows))
-            _run(urls[-1], SCATTER)
-            for url in urls:
-                _run(url, "VACUUM ANALYZE item")
-            source, target, scattered = urls
-            lite = _in_sqlite(source, Path(directory) / "lite.db")
-            yield Databases(source, target, scattered, lite)
+            _run(urls[0], TABLE, FILL.format(rows=rows), "VACUUM ANALYZE item")
+            urls += [server.create_database(copied=urls[0]) for _ in range(1, number)]
+            yield urls
         finally:
             for url in urls:
                 server.drop_database(url)
@@ -158,10 +167,10 @@ def _in_sqlite(url: str, file: Path) -> str:
     return f"sqlite:///{file}"
 
 
-def _check(source: str, target: str, rows: int, findings: int, manners: Manners = FULL_SPEED) -> float:
+def _check(source: str, target: str, rows: int, findings: int) -> float:
     ours, theirs = open_engine(source), open_engine(target)
     started = time.perf_counter()
-    result = run_check(ours, theirs, [FLOW], manners=manners)
+    result = run_check(ours, theirs, [FLOW], manners=FULL_SPEED)
     seconds = time.perf_counter() - started
     ours.dispose()
     theirs.dispose()
@@ -211,17 +220,22 @@ def _fetch(url: str) -> float:
         return time.perf_counter() - started
 
 
-def _foreground(databases: Databases, rows: int, *, quick: bool) -> Samples:
+def _foreground(databases: Databases, rows: int, *, quick: bool) -> tuple[Samples, float]:
+    """The p99 of the load, and how many rows a second were compared beside it."""
+    rates: list[float] = []
     url = _plain(databases.source)
     seconds = QUICK_FOREGROUND_SECONDS if quick else FOREGROUND_SECONDS
     prepare(url)
 
     def beside_a_check() -> float:
-        with checking(databases.source, databases.target, FLOW):
-            return latency(url, rows, seconds)
+        with checking(databases.source, databases.target, FLOW) as compared:
+            before = compared.value
+            taken = latency(url, rows, seconds)
+            rates.append((compared.value - before) / seconds)
+        return taken
 
     contenders = {"without": lambda: latency(url, rows, seconds), "with a check": beside_a_check}
-    return interleave(contenders, QUICK_ROUNDS if quick else ROUNDS)
+    return interleave(contenders, QUICK_ROUNDS if quick else ROUNDS), median(rates)
 
 
 def _wire_share(source: str, target: str, rows: int) -> float:

@@ -2,7 +2,8 @@
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -20,14 +21,14 @@ def peak(source: str, target: str, flow: TableFlow) -> int:
 
 
 @contextmanager
-def checking(source: str, target: str, flow: TableFlow) -> Iterator[None]:
-    """Checks one after the other, the first of which has begun."""
-    begun, enough = _spawn.Event(), _spawn.Event()
-    process = _spawn.Process(target=_check_on, args=(source, target, flow, begun, enough))
+def checking(source: str, target: str, flow: TableFlow) -> "Iterator[Synchronized[int]]":
+    """Checks one after the other, the first of which has begun; the rows that they have compared so far."""
+    begun, enough, compared = _spawn.Event(), _spawn.Event(), _spawn.Value("q", 0)
+    process = _spawn.Process(target=_check_on, args=(source, target, flow, begun, enough, compared))
     process.start()
     begun.wait()
     try:
-        yield
+        yield compared
     finally:
         enough.set()
         process.join()
@@ -41,8 +42,22 @@ def _peak(source: str, target: str, flow: TableFlow) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def _check_on(source: str, target: str, flow: TableFlow, begun: Event, enough: Event) -> None:
+class _EnoughError(Exception):
+    pass
+
+
+def _check_on(
+    source: str, target: str, flow: TableFlow, begun: Event, enough: Event, compared: "Synchronized[int]"
+) -> None:
     ours, theirs = open_engine(source), open_engine(target)
-    begun.set()
-    while not enough.is_set():
-        run_check(ours, theirs, [flow])
+    earlier = 0
+
+    def told(_table: str, rows: int, _about: int) -> None:
+        compared.value = earlier + rows
+        begun.set()
+        if enough.is_set():
+            raise _EnoughError
+
+    with suppress(_EnoughError):
+        while True:
+            earlier += run_check(ours, theirs, [flow], progress=told).rows

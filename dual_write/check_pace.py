@@ -11,9 +11,9 @@ _T = TypeVar("_T")
 STATEMENT_SECONDS = 60
 
 # Below full speed statements are kept about this short: who waits for the core that one has, waits for this.
-_SHORT_SECONDS = 0.005
-# Not fewer, however long they take: most of the time may be the way to the server.
-_FEWEST_ROWS = 500
+_SHORT_SECONDS = 0.001
+# With fewer a statement's own cost is more than that of its rows.
+_FEWEST_ROWS = 200
 # However slow the database is, a check that never ended would not help it.
 _LONGEST_REST_SECONDS = 10.0
 
@@ -26,8 +26,12 @@ class Manners:
     takes all that both servers give. ``statement_seconds`` is how long PostgreSQL may take for one statement.
     """
 
-    share: float = 0.25
+    share: float = 0.15
     statement_seconds: int = STATEMENT_SECONDS
+
+    @property
+    def full_speed(self) -> bool:
+        return self.share >= 1
 
 
 POLITE = Manners()
@@ -51,8 +55,8 @@ class Pace:
     def full(self) -> bool:
         return self._share >= 1
 
-    def run(self, statement: Callable[[], _T]) -> _T:
-        """Wait for the turn, and run it."""
+    def run(self, statement: Callable[[], _T], way: Callable[[], float] = lambda: 0.0) -> _T:
+        """Wait for the turn, and run it. ``way``: the seconds of it that are not the server's."""
         if self.full:
             return statement()
         with self._turn:
@@ -62,7 +66,7 @@ class Pace:
                 return statement()
             finally:
                 ended = time.monotonic()
-                took = ended - began
+                took = max(0.0, ended - began - way())
                 self._longest = max(self._longest, took)
                 self._rested = ended + min(took / self._share - took, _LONGEST_REST_SECONDS)
 

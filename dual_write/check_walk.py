@@ -14,6 +14,7 @@ from dual_write.check_state import Memory, TableState
 from dual_write.check_suspects import Settle, confirm
 from dual_write.check_vantage import Sides
 from dual_write.digest import PUSHED_DOWN_ROWS, STREAMED_ROWS, Chunk, PushedDown, Streamed, Stride
+from dual_write.digest_across import ACROSS_ROWS, across
 from dual_write.digest_attached import ATTACHED_ROWS, Attached, attachable
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair, table_pair
@@ -98,9 +99,12 @@ class Walk:
         stride = partial(self._order.stride, pair.source.pace)
         if pair.pushed_down:
             return PushedDown(pair, stride(PUSHED_DOWN_ROWS), sample).chunks(self._after)
+        streamed = Streamed(pair, stride(STREAMED_ROWS), sample)
         if sample is None and attachable(pair):
-            return Attached(pair, stride(ATTACHED_ROWS), stride(STREAMED_ROWS)).chunks(self._after)
-        return Streamed(pair, stride(STREAMED_ROWS), sample).chunks(self._after)
+            return Attached(pair, stride(ATTACHED_ROWS), streamed).chunks(self._after)
+        if sample is None and (screened := across(pair, stride(ACROSS_ROWS), streamed)):
+            return screened.chunks(self._after)
+        return streamed.chunks(self._after)
 
     def _judge(self) -> None:
         keys = list(dict.fromkeys(self._suspects))

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 
 from dual_write.canonical import Kind
-from dual_write.digest import Chunk, Streamed, Stride, ahead, ranges
+from dual_write.digest import Chunk, Streamed, Stride
 from dual_write.digest_columns import ComparedColumn
 from dual_write.digest_keys import Key
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Query, Range, Statement
 from dual_write.digest_reader import Rows
+from dual_write.digest_screen import Answer, Screened
 from dual_write.errors import CheckFailed
 
 ATTACHED_ROWS = 10_000
@@ -19,10 +21,10 @@ _ATTACHED = "strangler_target"
 class Attached:
     """Each range takes one short statement; rows are read here only of a range that differs."""
 
-    def __init__(self, pair: TablePair, rows: Stride, streamed: Stride) -> None:
+    def __init__(self, pair: TablePair, rows: Stride, streamed: Streamed) -> None:
         self._pair = pair
-        self._rows = rows
-        self._streamed = Streamed(pair, streamed)
+        self._streamed = streamed
+        self._screened = Screened(pair, rows, self._question, streamed)
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
@@ -31,19 +33,13 @@ class Attached:
             yield from self._streamed.chunks(after)
             return
         try:
-            asked = (
-                (within, pair.source.ask(_equal_rows(pair, within)))
-                for within in ranges(pair, pair.source_query, Range(after), self._rows)
-            )
-            for within, answer in ahead(asked):
-                rows = _alike(answer)
-                if rows is None:
-                    yield from self._streamed.within(within)
-                else:
-                    yield Chunk(rows, (), within.to)
+            yield from self._screened.chunks(after)
         finally:
             # Else a table that only the target has would be found at the source.
             pair.source.detach(_ATTACHED)
+
+    def _question(self, within: Range) -> Answer:
+        return partial(_alike, self._pair.source.ask(_equal_rows(self._pair, within)))
 
 
 def _alike(answer: Future[Rows]) -> int | None:

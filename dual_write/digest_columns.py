@@ -17,10 +17,11 @@ _SENT = {
     "uuid": "uuid_send",
 }
 _BYTEWISE = ' COLLATE "C"'
-# A decimal of no more digits is the only one so short that its float stands for.
-_FLOAT_DIGITS = 15
+FLOAT_DIGITS = 15
+"""A decimal of no more digits is the only one so short that its float stands for."""
 _BARE_UUID = 32
-_WIDTHS = {"timestamp": len("0001-01-01 00:00:00.000000"), "time": len("00:00:00.000000")}
+_MOMENT = len("0001-01-01 00:00:00.000000")
+_WIDTHS = {"timestamp": _MOMENT, "timestamptz": _MOMENT, "time": len("00:00:00.000000")}
 Row = Sequence[object]
 
 
@@ -173,17 +174,16 @@ def stored_expression(expression: str, kind: Kind, declared: Declared, stored: D
         case Kind.FLOAT | Kind.SINGLE:
             # SQLite cannot store -0.0; adding 0 makes it 0.0 here, too.
             told = f"({expression})::float8 + 0"
-        case Kind.NUMERIC if declared.precision is not None and declared.precision <= _FLOAT_DIGITS:
+        case Kind.NUMERIC if declared.precision is not None and declared.precision <= FLOAT_DIGITS:
             told = f"({expression})::float8"
         case Kind.TIMESTAMP if declared.name in _SENT:
-            told = _text_of_moment(_without_zone(expression, declared))
+            told = _text_of_moment(expression, declared)
         case Kind.DATE if declared.name in _SENT:
             told = f"({expression})::text"
         case Kind.TIME if declared.name in _SENT:
             clock = f"({expression})"
-            told = (
-                f"CASE WHEN {clock} < '24:00' THEN {_with_microseconds(clock, 'time')} ELSE {clock}::text END"
-            )
+            filled = _with_microseconds(clock, clock, "time")
+            told = f"CASE WHEN {clock} < '24:00' THEN {filled} ELSE {clock}::text END"
         case Kind.UUID if declared.kind is Kind.UUID and stored.kind is Kind.BYTES:
             told = f"uuid_send({expression})"
         case Kind.UUID if declared.kind is Kind.UUID and stored.width == _BARE_UUID:
@@ -201,18 +201,22 @@ def _without_zone(expression: str, declared: Declared) -> str:
     return f"({expression})::timestamp" if declared.kind is Kind.DATE else f"({expression})"
 
 
-def _text_of_moment(moment: str) -> str:
+def _text_of_moment(expression: str, declared: Declared) -> str:
+    moment = _without_zone(expression, declared)
+    # What is compared keeps its zone: to leave that takes as long as all comparisons.
+    zoned = declared.name == "timestamp with time zone"
+    kind, stored = ("timestamptz", f"({expression})") if zoned else ("timestamp", moment)
     # Infinities and years of other than four digits have a text of their own, which is not filled up.
     return (
-        f"CASE WHEN {moment} >= '0001-01-01' AND {moment} < '10000-01-01' "
-        f"THEN {_with_microseconds(moment, 'timestamp')} ELSE {moment}::text END"
+        f"CASE WHEN {stored} >= {kind} '0001-01-01' AND {stored} < {kind} '10000-01-01' "
+        f"THEN {_with_microseconds(moment, stored, kind)} ELSE {moment}::text END"
     )
 
 
-def _with_microseconds(value: str, kind: str) -> str:
+def _with_microseconds(value: str, stored: str, kind: str) -> str:
     """PostgreSQL's text of a moment or time, with six digits of the second; to_char takes twice as long."""
     return (
-        f"CASE WHEN {value} = {value}::{kind}(0) THEN {value}::text || '.000000' "
+        f"CASE WHEN {stored} = {stored}::{kind}(0) THEN {value}::text || '.000000' "
         f"ELSE rpad({value}::text, {_WIDTHS[kind]}, '0') END"
     )
 

@@ -50,6 +50,17 @@ class Query:
             values,
         )
 
+    def packed(self, within: Range, limit: int, packed: Sequence[str]) -> Statement:
+        """The number of up to ``limit`` rows, and a SHA-256 of each of these aggregates of PostgreSQL.
+
+        To them the rows are in key order, and the columns are c0, c1, …
+        """
+        where, values = self.where(within)
+        columns = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(self.columns))
+        rows = f"SELECT {columns} FROM {self.table}{where} ORDER BY {self._order} LIMIT {limit}"
+        digests = ", ".join(f"sha256({aggregate})" for aggregate in packed)
+        return f"SELECT count(*), {digests} FROM ({rows}) AS read", values
+
     def boundary(self, within: Range, rows: int) -> Statement:
         """The key of the ``rows``-th row, if there are that many."""
         where, values = self.where(within)

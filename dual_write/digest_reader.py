@@ -1,6 +1,7 @@
 """One side of a check: a connection of its own that only reads, in a thread of its own."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -84,6 +85,7 @@ class SideReader:
         self._name = redacted(engine.url)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"check-{role}")
         self._connection: Any = None  # the driver's own: there is nothing here for an ORM to do
+        self._way = 0.0  # how long it takes to the server and back
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +100,9 @@ class SideReader:
         """Read rows, at the check's pace. ``binary`` is faster where PostgreSQL answers with types that its
         driver knows.
         """
-        return self._thread.submit(self.pace.run, partial(self._run, _rows, statement, binary))
+        return self._thread.submit(
+            self.pace.run, partial(self._run, _rows, statement, binary), lambda: self._way
+        )
 
     def read(self, statement: Statement) -> Rows:
         """Read what is short, such as the catalog, at once."""
@@ -157,12 +161,14 @@ class SideReader:
         if self.postgresql:
             sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::text::regclass"
             return int(self.read((sql, (table_name(table),)))[0][0])
-        return int(self.read((f"SELECT count(*) FROM {quote(table)}", ()))[0][0])
+        return int(self.ask((f"SELECT count(*) FROM {quote(table)}", ())).result()[0][0])
 
     def _described(self, sql: str) -> dict[str, Declared]:
         described = self._thread.submit(
             self._run,
-            lambda cursor: [(column[0], column[1], column[4]) for column in cursor.description],
+            lambda cursor: [
+                (column[0], column[1], _digits(column[4], column[5])) for column in cursor.description
+            ],
             (sql, ()),
         ).result()
         catalog = {
@@ -254,11 +260,9 @@ class SideReader:
             driver.rollback()
             driver.autocommit = True
             driver.prepare_threshold = None
-            for setting in _POSTGRESQL_SESSION:
-                driver.execute(setting)
-            driver.execute(f"SET statement_timeout = '{self._seconds}s'")
-            if not self.pace.full:
-                driver.execute(_ALONE)
+            settings = [*_POSTGRESQL_SESSION, f"SET statement_timeout = '{self._seconds}s'"]
+            took = [_timed(driver, setting) for setting in settings + ([] if self.pace.full else [_ALONE])]
+            self._way = min(took)
         else:
             driver.isolation_level = None
             driver.execute("PRAGMA query_only = ON")
@@ -296,6 +300,17 @@ class SideReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _timed(driver: Any, statement: str) -> float:
+    began = time.monotonic()
+    driver.execute(statement)
+    return time.monotonic() - began
+
+
+def _digits(precision: int | None, scale: int | None) -> int | None:
+    """How many digits a decimal has at most; unknown where PostgreSQL has some of them be zeros."""
+    return None if precision is None or scale is None or scale > precision else precision
 
 
 def _rows(cursor: Any) -> Rows:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from dual_write.check_pace import POLITE, Manners, Pace
 from dual_write.check_suspects import Settle
 from dual_write.digest_reader import Rows, SideReader
 from dual_write.errors import CheckFailed
@@ -53,7 +54,11 @@ class InvariantResult:
 
 
 def check_invariants(
-    monolith: sa.Engine, service: sa.Engine, invariants: Sequence[Invariant], settle: Settle | None
+    monolith: sa.Engine,
+    service: sa.Engine,
+    invariants: Sequence[Invariant],
+    settle: Settle | None,
+    manners: Manners = POLITE,
 ) -> list[InvariantResult]:
     """Ask both sides, and ask again while replication is under way.
 
@@ -61,7 +66,11 @@ def check_invariants(
     """
     if not invariants:
         return []
-    with SideReader(monolith, "monolith") as ours, SideReader(service, "service") as theirs:
+    pace, seconds = Pace(manners.share), manners.statement_seconds
+    with (
+        SideReader(monolith, "monolith", pace, seconds) as ours,
+        SideReader(service, "service", pace, seconds) as theirs,
+    ):
         return [_checked(invariant, ours, theirs, settle) for invariant in invariants]
 
 

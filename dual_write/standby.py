@@ -8,7 +8,7 @@ from dual_write.database import redacted, unreachable
 from dual_write.errors import CheckFailed, SchemaError
 
 _PAUSE_SECONDS = 0.02
-_SYSTEM = "(SELECT system_identifier FROM pg_control_system())"
+_WHICH = "(SELECT system_identifier FROM pg_control_system()), current_database()"
 
 
 def await_replay(primary: sa.Engine, standby: sa.Engine, seconds: float) -> None:
@@ -21,12 +21,16 @@ def await_replay(primary: sa.Engine, standby: sa.Engine, seconds: float) -> None
     if not primary.dialect.name == standby.dialect.name == "postgresql":
         raise SchemaError(f"{where}: only PostgreSQL has standbys; leave `replica` out")
     # What is visible has its commit before this place, also where it is not flushed to the disk yet.
-    [(system, place)] = _ask(primary, f"SELECT {_SYSTEM}, pg_current_wal_insert_lsn()")
-    [(other, replaying)] = _ask(standby, f"SELECT {_SYSTEM}, pg_is_in_recovery()")
+    [(system, name, place)] = _ask(primary, f"SELECT {_WHICH}, pg_current_wal_insert_lsn()")
+    [(other, shown, replaying)] = _ask(standby, f"SELECT {_WHICH}, pg_is_in_recovery()")
     if system != other or not replaying:
         raise SchemaError(
             f"{where} is no physical standby of {redacted(primary.url)}; name one under `replica`, or leave "
             "that out"
+        )
+    if name != shown:
+        raise SchemaError(
+            f"{where} shows another database than {name!r}; name that at the end of the URL under `replica`"
         )
     until = time.monotonic() + seconds
     while _ask(standby, f"SELECT pg_last_wal_replay_lsn() >= '{place}'") != [(True,)]:

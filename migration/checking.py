@@ -19,6 +19,7 @@ from dual_write.spool import Joined
 from flags.side import Side
 from migration.check_history import Scope, known_marks
 from migration.check_memory import Resumption, resumption
+from migration.check_throttle import Load, Throttle
 from migration.control import Control
 from migration.doctor_databases import reach
 from migration.observations import CheckRun, Observations
@@ -95,8 +96,9 @@ def check_phase(
 ) -> CheckReport:
     """Compare both sides of a phase while they are written to, and remember the verdict for the gates.
 
-    Without ``manners`` it has those of the plan. ``table`` and ``limit`` narrow the check; a check of one
-    table alone opens no gate and is not remembered.
+    Without ``manners`` it has those of the plan; below full speed it pauses while replication lags behind
+    what the plan's gates allow, or while the databases answer late. ``table`` and ``limit`` narrow the check;
+    one of a single table opens no gate and is not remembered.
     A check that was killed is gone on with, unless it is narrowed or ``fresh``: its verdict is as old as
     its first beginning. With ``since`` only those keys are compared that changed behind the last check, if
     that was clean, or else everything. With ``snapshot`` each side is read as of one moment.
@@ -113,6 +115,14 @@ def check_phase(
         _remembered(wiring, record, whole and not snapshot, fresh) as memory,
     ):
         mappings = replication.mappings
+
+        load = Load(wiring.plan.phase(phase).gates.max_lag_seconds)
+
+        def throttled(to: Side) -> Progress | None:
+            if manners.full_speed or record.stage is Stage.OFF:
+                return progress
+            return Throttle(lambda: replication.lag(to), load, progress)
+
         results = [
             (
                 to,
@@ -122,7 +132,7 @@ def check_phase(
                     record,
                     to,
                     compared,
-                    progress=progress,
+                    progress=throttled(to),
                     table=table,
                     limit=limit,
                     manners=manners,

@@ -56,6 +56,7 @@ def diagnose(plan: Plan, phases: Sequence[str] | None = None) -> list[Diagnosis]
     if plan.flags.unleash is not None:
         found.append(_unleash(plan))
     with _opened(plan.monolith.database_url, "monolith", found) as monolith:
+        found += _replica("monolith", monolith, plan.monolith.replica_url)
         for phase in chosen:
             found += [_upstream(f"{phase.name}: service", url, plan) for url in phase.service.urls]
             found.append(_key(phase))
@@ -180,6 +181,12 @@ def _opened(url: str, subject: str, found: list[Diagnosis]) -> Iterator[sa.Engin
         engine.dispose()
 
 
+def _replica(subject: str, primary: sa.Engine | None, url: str | None) -> list[Diagnosis]:
+    if primary is None or url is None:
+        return []
+    return [_said(f"{subject} replica", doctor_databases.replica(primary, url))]
+
+
 def _key(phase: Phase) -> Diagnosis:
     if phase.routing_key is not None:
         return Diagnosis(Level.OK, phase.name, f"splits by {phase.routing_key}")
@@ -201,6 +208,7 @@ def _tables(phase: Phase, monolith: sa.Engine | None) -> list[Diagnosis]:
         mappings: list[TableMapping] = []
         for shared, tables in doctor_tables.together(phase.tables):
             found += _group(phase, shared, tables, monolith, service, mappings)
+        found += _replica(f"{phase.name}: service", service, phase.service.replica_url)
         for side, engine in ((Side.MONOLITH, monolith), (Side.SERVICE, service)):
             found += _side(phase, side, engine, mappings)
         found += [

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from dual_write.database import ping
-from dual_write.errors import UnreachableError
+from dual_write.database import open_engine, ping, redacted
+from dual_write.errors import CheckFailed, DataError, UnreachableError
 from dual_write.names import table_name
+from dual_write.standby import await_replay
 
+_REPLAY_SECONDS = 5.0
 _OPEN_TRANSACTION_SECONDS = 60
 
 
@@ -42,6 +44,20 @@ def facts(connection: sa.Connection, tables: Sequence[str]) -> Iterator[Fact]:
         yield from _sqlite(connection)
     else:
         yield from _postgresql(connection, tables)
+
+
+def replica(primary: sa.Engine, url: str) -> Fact:
+    """Whether checks can read from the standby behind ``url``."""
+    standby = open_engine(url)
+    try:
+        await_replay(primary, standby, _REPLAY_SECONDS)
+    except CheckFailed as error:
+        return Fact(f"{error}", good=False, remedy="A check waits a minute for it, and fails then.")
+    except DataError as error:
+        return Fact(f"{error}", good=False, fatal=True, remedy="No check can read from it.")
+    finally:
+        standby.dispose()
+    return Fact(f"{redacted(url)} is a standby of it and keeps up: checks read from there")
 
 
 def foreign_triggers(connection: sa.Connection, table: str) -> list[str]:

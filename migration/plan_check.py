@@ -48,4 +48,4 @@ class Check(Section):
 
     every: Seconds | None = None
     whole_every: Seconds = 86400.0
-    share: int = Field(default=25, ge=1, le=100)
+    share: int = Field(default=15, ge=1, le=100)

@@ -68,7 +68,7 @@ def soundness(
         monolith = engine(Home(None))
         found = crossings(monolith, moved_tables(phase, mappings), _elsewhere(wiring, phase))
         references = [result for each in found for result in _followed(each, engine, settle, manners)]
-        invariants = check_invariants(monolith, engine(Home(phase)), said, settle) if said else []
+        invariants = check_invariants(monolith, engine(Home(phase)), said, settle, manners) if said else []
     return Soundness(invariants, references)
 
 

@@ -59,7 +59,7 @@ def check(
         typer.Option(
             min=1,
             max=100,
-            help="Read for no more than this percentage of the time, else the plan's or 25; 100: full speed.",
+            help="Read for no more than this percentage of the time, else the plan's or 15; 100: full speed.",
             show_default=False,
         ),
     ] = None,

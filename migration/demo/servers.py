@@ -27,6 +27,7 @@ from migration.demo.processes import Process, free_port
 _PACKAGED = Path("/usr/lib/postgresql")
 
 _RECOVERY_SECONDS = 30.0
+_FILES_SINCE = 150000  # the server version that copies a database by its files only if it is told to
 
 _IMAGE = "postgres:16-alpine"
 _REMEDY = "Give a server's URL, start Docker, or install PostgreSQL: `apt-get install postgresql`."
@@ -102,10 +103,14 @@ class PostgreSQLServer:
             else:
                 return
 
-    def create_database(self) -> str:
-        """Make a fresh, empty database; its URL."""
+    def create_database(self, *, copied: str | None = None) -> str:
+        """Make a fresh database; its URL. It is empty, or a copy of one that nobody is connected to."""
         name = f"strangler_{uuid.uuid4().hex[:16]}"
-        self.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
+        like = "template0" if copied is None else make_url(copied).database
+        made = f'CREATE DATABASE "{name}" TEMPLATE "{like}" ENCODING \'UTF8\''
+        if copied is not None and int(self.execute("SHOW server_version_num")[0][0]) >= _FILES_SINCE:
+            made += " STRATEGY FILE_COPY"  # else every page of it goes through the log
+        self.execute(made)
         return self.url(name)
 
     def drop_database(self, url: str) -> None:

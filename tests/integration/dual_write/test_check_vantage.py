@@ -13,6 +13,7 @@ from dual_write.database import open_engine
 from dual_write.digest_reader import SideReader
 from dual_write.errors import CheckFailed, SchemaError
 from dual_write.standby import await_replay
+from migration import doctor_databases
 from migration.demo.servers import PostgreSQLServer
 from tests.integration.dual_write.sides import PAIRS, database
 from tests.servers.standby import standby
@@ -197,3 +198,27 @@ def test_what_is_no_standby_of_the_database_is_refused(replicated, tmp_path):
         await_replay(source, target, 1.0)
     with pytest.raises(SchemaError, match="only PostgreSQL has standbys"):
         await_replay(open_engine(f"sqlite:///{tmp_path}/a.db"), replica, 1.0)
+    another = open_engine(replica.url.set(database="postgres"))
+    with pytest.raises(SchemaError, match=r"shows another database than 'strangler_\w+'; name that"):
+        await_replay(source, another, 1.0)
+    another.dispose()
+
+
+def test_the_doctor_says_whether_checks_can_read_from_a_replica(replicated):
+    source, replica, target = replicated
+    url = replica.url.render_as_string(hide_password=False)
+    said = doctor_databases.replica(source, url)
+    assert (said.good, said.text.endswith("keeps up: checks read from there")) == (True, True)
+    for wrong in (target.url, replica.url.set(database="postgres"), replica.url.set(port=1)):
+        said = doctor_databases.replica(source, wrong.render_as_string(hide_password=False))
+        assert (said.good, said.fatal) == (False, True)
+    replay(replica, paused=True)
+    try:
+        write(source, "UPDATE item SET note = 'third' WHERE id = 5")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(doctor_databases, "_REPLAY_SECONDS", 0.2)
+            said = doctor_databases.replica(source, url)
+    finally:
+        replay(replica, paused=False)
+    assert (said.good, said.fatal) == (False, False)
+    assert "had not replayed within" in said.text

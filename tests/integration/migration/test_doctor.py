@@ -37,6 +37,7 @@ class Place:
         self.service = upstream
         self.extra = 'routing_key = "jwt:sub"'
         self.table = 'monolith = "items"'
+        self.replica = ""
         self.create("monolith", "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
         self.create("service", "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
 
@@ -54,6 +55,7 @@ class Place:
             [monolith]
             url = "{self.monolith}"
             database = "sqlite:///monolith.db"
+            {self.replica}
             [[phases]]
             name = "items"
             {self.extra}
@@ -86,6 +88,13 @@ def test_a_plan_that_can_run_has_no_failures_and_nothing_is_changed(place: Place
         "service.db",
         "strangler.toml",
     ]
+
+
+def test_a_replica_from_which_no_check_can_read_is_a_failure(place: Place) -> None:
+    place.replica = 'replica = "postgresql+psycopg://user@127.0.0.1:1/shop"'
+    (failure,) = place.failures()
+    assert failure.subject == "monolith replica"
+    assert "only PostgreSQL has standbys; leave `replica` out" in failure.text
 
 
 def test_whatever_is_not_ok_says_what_to_do(place: Place) -> None:
