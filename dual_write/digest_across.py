@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from operator import itemgetter
 
 from dual_write.digest import Streamed, Stride
 from dual_write.digest_packing import Marks, Packing, packing
@@ -45,12 +44,12 @@ class Across:
             return None  # more came while they were read: there may be still more of them
         if not rows:
             return 0
-        return number if all(map(self._same, columns, range(len(columns)), [rows] * len(columns))) else None
+        compared = zip(self._packings, columns, zip(*rows, strict=True), strict=True)
+        return number if all(self._same(*each) for each in compared) else None
 
-    def _same(self, digest: bytes, at: int, rows: Rows) -> bool:
-        values = list(map(itemgetter(at), rows))
+    def _same(self, packing: Packing, digest: bytes, values: Sequence[object]) -> bool:
         try:
-            return self._packings[at].digest(values, self._marks) == digest
+            return packing.digest(values, self._marks) == digest
         except (TypeError, ValueError, OverflowError):
             return False
 

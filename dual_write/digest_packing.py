@@ -13,10 +13,13 @@ from functools import partial
 from hashlib import sha256
 from secrets import randbits, token_hex
 from struct import Struct
+from typing import Any, TypeVar
 
 from dual_write.canonical import Kind
 from dual_write.digest_columns import FLOAT_DIGITS, ComparedColumn
 from dual_write.digest_types import COMPUTED, Declared
+
+T = TypeVar("T")
 
 _TEXTS = {Kind.TEXT, Kind.PADDED, Kind.TIMESTAMP, Kind.DATE, Kind.TIME, Kind.UUID, Kind.JSON}
 _INT8, _FLOAT8 = 20, 701
@@ -83,6 +86,14 @@ def packing(column: ComparedColumn, declared: Declared) -> Packing | None:
     return found
 
 
+def _without_null(make: Callable[[Any], T], values: Sequence[object], instead: object) -> T:
+    """Most ranges have no NULL in most columns. What ``make`` does not take is refused with TypeError."""
+    try:
+        return make(values)
+    except TypeError:
+        return make([instead if value is None else value for value in values])
+
+
 def _numbers_sql(cast: str, expression: str, marks: Marks) -> str:
     # What PostgreSQL sends of an array takes it a fraction of the time of any other aggregate.
     return f"array_send(array_agg(coalesce(({expression}){cast}, {marks.number})))"
@@ -90,8 +101,7 @@ def _numbers_sql(cast: str, expression: str, marks: Marks) -> str:
 
 def _numbers(code: str, type_: int, values: Sequence[object], marks: Marks) -> bytes:
     """As PostgreSQL sends an array of this type's number: a head, and before each value its length."""
-    numbers = [marks.number if value is None else value for value in values]
-    packed = array(code, numbers)  # type: ignore[type-var]  # whatever is no number is refused
+    packed = _without_null(partial(array, code), values, marks.number)
     if sys.byteorder == "little":
         packed.byteswap()
     plain, width = packed.tobytes(), packed.itemsize
@@ -108,8 +118,7 @@ def _texts_sql(form: str, expression: str, marks: Marks) -> str:
 
 
 def _texts(values: Sequence[object], marks: Marks) -> bytes:
-    texts = [marks.text if value is None else value for value in values]
-    return marks.between.join(texts).encode()  # type: ignore[arg-type]  # whatever is no text is refused
+    return _without_null(marks.between.join, values, marks.text).encode()
 
 
 def _bytes(values: Sequence[object], marks: Marks) -> bytes:
