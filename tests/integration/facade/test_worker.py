@@ -7,6 +7,7 @@ import json
 import pytest
 
 from facade.access_log import AccessLog
+from facade.config import Timeouts
 from facade.routing_key import RoutingKey
 from flags.side import Side
 from tests.integration.facade.harness import Facade, Starting, ok
@@ -133,7 +134,10 @@ async def test_counters_know_every_request(facade: Facade) -> None:
     assert sum(requests["", "", "monolith", 2].buckets) == 1
 
 
-async def test_ten_thousand_aborts_are_survived_in_miniature(facade: Facade) -> None:
+async def test_ten_thousand_aborts_are_survived_in_miniature(start: Starting) -> None:
+    # What was being opened for a client that went is kept, and closed when nobody needs it for so long.
+    facade = await start(timeouts=Timeouts(connect=30.0, first_byte=30.0, upstream_idle=0.5))
+
     async def abort() -> None:
         client = await facade.client()
         await client.send(b"POST /search/saved HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
