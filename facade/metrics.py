@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from facade.counters import BUCKETS
 from facade.health_report import FRESH, instances
@@ -57,7 +58,7 @@ class WorkerMetrics:
         draft.replace(self._file)
 
 
-class _Workers:
+class _Workers(Collector):
     """A collector over the files of all workers."""
 
     def __init__(self, directory: Path) -> None:
@@ -82,8 +83,13 @@ class _Workers:
 
 def exposition(directory: str) -> bytes:
     """The metrics of all workers in Prometheus's text format."""
+    return exposed(_Workers(Path(directory)))
+
+
+def exposed(collector: Collector) -> bytes:
+    """What it collects at this moment, in Prometheus's text format. Raises whatever it does."""
     registry = CollectorRegistry()
-    registry.register(_Workers(Path(directory)))
+    registry.register(collector)
     return generate_latest(registry)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from sqlalchemy import Integer, case, cast, func, select
 
+from facade.metrics import exposed
 from migration.check_history import Scope, last_check
 from migration.control import Control
 from migration.observations import CheckRun
@@ -20,7 +21,7 @@ _GAUGES = (
 )
 
 
-class CheckMetrics:
+class CheckMetrics(Collector):
     """A collector over these phases' check runs."""
 
     def __init__(self, control: Control, phases: Sequence[str]) -> None:
@@ -29,9 +30,7 @@ class CheckMetrics:
 
     def exposition(self) -> bytes:
         """The metrics of this moment in Prometheus's text format. Raises SQLAlchemyError."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
+        return exposed(self)
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of the last run of each scope since the installation, counters of all runs."""

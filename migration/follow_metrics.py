@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from facade.metrics import exposed
 from migration.control import Control
 from migration.following import home
 
 
-class FollowMetrics:
+class FollowMetrics(Collector):
     """A collector over how the Unleash server at ``url`` is followed."""
 
     def __init__(self, control: Control, url: str) -> None:
@@ -18,9 +19,7 @@ class FollowMetrics:
 
     def exposition(self) -> bytes:
         """The metrics of this moment in Prometheus's text format. Raises SQLAlchemyError."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
+        return exposed(self)
 
     def collect(self) -> Iterator[Metric]:
         """Alarm on ``strangler_unleash_degraded``."""
