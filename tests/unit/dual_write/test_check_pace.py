@@ -8,21 +8,11 @@ import pytest
 
 from dual_write import check_pace
 from dual_write.check_pace import Pace
+from tests.unit.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch):
-    """A clock that only sleeping and working move forward."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-        def sleep(self, seconds: float) -> None:
-            self.now += seconds
-
     clock = Clock()
     monkeypatch.setattr(check_pace, "time", clock)
     return clock

@@ -5,6 +5,7 @@ import pytest
 from dual_write.replication import Lag
 from migration import check_throttle
 from migration.check_throttle import Load, Throttle
+from tests.unit.clock import Clock
 
 
 def test_it_makes_way_for_a_lag_above_the_limit() -> None:
@@ -19,16 +20,6 @@ def test_it_makes_way_where_statements_take_much_longer_than_the_quickest() -> N
     assert not load.busy(0.0, 0.002)
     assert not load.busy(0.0, 0.04), "what takes less than a twentieth of a second is not slow"
     assert load.busy(0.0, 0.06)
-
-
-class Clock:
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_it_pauses_until_replication_has_caught_up(monkeypatch) -> None:
