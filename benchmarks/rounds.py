@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from statistics import median
 
@@ -53,7 +54,20 @@ class Samples:
 
     def ratio(self, name: str, to: str) -> float:
         """The median of the rounds' own ratios: what slows one round down slows both of its sides."""
-        return median(one / other for one, other in zip(self.of[name], self.of[to], strict=True))
+        return median(self._ratios(name, to))
+
+    def interval(self, name: str, to: str, confidence: float = 0.95) -> tuple[float, float]:
+        """Where the ratio lies with this confidence: the sign test's interval of a median, which asks nothing
+        of how the rounds are distributed. With five rounds or fewer it is their whole range."""
+        ratios = self._ratios(name, to)
+        rounds, tail, cut = len(ratios), 0.0, 0
+        while cut < rounds // 2 and (tail := tail + comb(rounds, cut) / 2**rounds) <= (1 - confidence) / 2:
+            cut += 1
+        cut = max(0, cut - 1)
+        return ratios[cut], ratios[rounds - 1 - cut]
+
+    def _ratios(self, name: str, to: str) -> list[float]:
+        return sorted(one / other for one, other in zip(self.of[name], self.of[to], strict=True))
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int = 1) -> Samples:

@@ -32,6 +32,10 @@ class Ejection:
         self.probing = True
         return True
 
+    def refuses(self, now: float) -> bool:
+        """Whether a request would not be sent now. Asking takes no probe."""
+        return self.errors >= ERRORS and now < self.until
+
     def succeeded(self) -> None:
         self.errors = 0
         self.pause = FIRST_PAUSE

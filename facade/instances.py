@@ -52,6 +52,10 @@ class Instances:
         well = next((pool for pool in order if pool is not without and _admits(pool, probing=probing)), None)
         return well if well is not None or spare else order[0]
 
+    def refuse(self, now: float) -> bool:
+        """Whether ``choose`` with a spare side would find none now. Asking takes no probe."""
+        return all(not pool.healthy or pool.ejection.refuses(now) for pool in self.pools)
+
     def sweep(self, now: float) -> None:
         for pool in self.pools:
             pool.sweep(now)

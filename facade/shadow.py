@@ -89,6 +89,9 @@ class Shadow:
             group = self._groups_of(phase).of(exchange, match, body)
             if len(self._open) >= self._most_open:
                 raise NoAnswer("queue_full")
+            service = self._services.get(phase)
+            if service is not None and service.refuse(monotonic()):
+                raise NoAnswer("breaker_open")  # here already: users share the loop with what would wait
             mirrored = Mirrored.of(exchange, match, group, copy, seconds)
         except NoAnswer as nothing:
             self.accounts.drop(phase, group, nothing.reason)

@@ -8,13 +8,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from math import inf
 from random import Random
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from facade import worker
 from facade.config import Limits, ShadowRules, Timeouts
+from facade.ejection import ERRORS
 from tests.integration.facade.harness import (
     Answering,
     Facade,
@@ -186,6 +189,22 @@ async def test_i5_i10_clients_see_nothing_of_a_shadow_that_is_gone(start: Starti
         assert await answers(facade) == expected
         drops = await settled(facade, CLIENTS * EACH)
     assert {"connect"} <= drops.keys() <= {"connect", "queue_full", "breaker_open"}
+
+
+async def test_i5_i10_while_the_breaker_is_open_nothing_of_a_request_waits(
+    start: Starting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is dropped as it comes: what waits to be dropped takes the users' loop some of its time."""
+    facade, expected = await hostile_facade(start)
+    shadow, waited = facade.worker.path.shadow, Mock(side_effect=AssertionError)
+    [pool] = shadow._services["search"].pools
+    for _ in range(ERRORS):
+        pool.ejection.failed(inf)
+    monkeypatch.setattr(shadow, "settle", waited)
+    await facade.serve(shadow=100)
+    assert await answers(facade) == expected
+    assert await settled(facade, CLIENTS * EACH) == {"breaker_open": CLIENTS * EACH}
+    waited.assert_not_called()
 
 
 @contextmanager

@@ -33,6 +33,14 @@ def test_a_ratio_is_paired_by_round() -> None:
     assert samples.median("fast") == 20.0
 
 
+def test_the_interval_of_a_ratio_leaves_out_what_the_sign_test_can_spare() -> None:
+    few = Samples({"ours": (1.0, 3.0, 2.0), "theirs": (1.0, 1.0, 1.0)})
+    assert few.interval("ours", "theirs") == (1.0, 3.0)
+    many = Samples({"ours": tuple(map(float, range(1, 22))), "theirs": (1.0,) * 21})
+    # Of 21 tosses of a coin 5 or fewer are heads in 1.3 % of all cases, 6 or fewer in 3.9 %.
+    assert many.interval("ours", "theirs") == (6.0, 16.0)
+
+
 def test_the_last_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     options = Options.parse("", ["--json", "--quick"])
     report("Echo", Samples({"facade": (3.0,)}), "req/s", {"vs_envoy": 1.25, "errors": 0}, options)

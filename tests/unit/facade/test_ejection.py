@@ -27,6 +27,16 @@ def test_after_the_pause_one_probe_is_let_through() -> None:
     assert state.admits(FIRST_PAUSE)
 
 
+def test_to_ask_whether_it_refuses_takes_no_probe() -> None:
+    state = ejected()
+    assert state.refuses(0.1)
+    assert not state.refuses(FIRST_PAUSE)
+    assert state.admits(FIRST_PAUSE)
+    assert state.refuses(FIRST_PAUSE)
+    state.succeeded()
+    assert not state.refuses(FIRST_PAUSE)
+
+
 def test_failed_probes_wait_longer_up_to_a_limit() -> None:
     state, now = ejected(), 0.0
     for _ in range(10):
