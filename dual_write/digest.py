@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import cycle, islice, pairwise
 from math import isqrt
 from secrets import randbits
 from typing import TypeVar
@@ -63,6 +63,7 @@ class PushedDown:
         self._pair = pair
         self._stride = rows
         self._sample = sample
+        self._turns = cycle([pair])
         self._span = _SCATTERED_ROWS
         # A new seed for every check: should two different ranges ever collide, they will not do so again.
         self._seed = randbits(62)
@@ -70,15 +71,19 @@ class PushedDown:
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
-        all_of = ranges(self._pair, self._pair.source_query, Range(after), self._rows)
-        yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
+        pair = self._pair
+        all_of = ranges(pair, pair.source_query, Range(after), self._rows)
+        with pair.source.doubled() as ours, pair.target.doubled() as theirs:
+            sides = zip(ours, theirs, strict=True)
+            self._turns = cycle(replace(pair, source=one, target=other) for one, other in sides)
+            yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
 
     def _rows(self) -> int:
         return min(self._stride(), self._span)
 
     def _compare(self, within: Iterator[Range]) -> Iterator[Chunk]:
-        asked = (Digests(self._pair, each, self._seed, self._parts) for each in within)
-        for digests in ahead(asked):
+        asked = (Digests(next(self._turns), each, self._seed, self._parts) for each in within)
+        for digests in ahead(asked, 2):
             yield from self._judge(digests)
             if digests.within.to is not None:
                 yield Chunk(0, (), digests.within.to)
@@ -236,9 +241,11 @@ def ranges(pair: TablePair, query: Query, within: Range, stride: Stride) -> Iter
     yield Range(after, within.to, rows)
 
 
-def ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """Each item once the next was made, so that both sides are asked for it before this one is judged."""
-    before = deque(islice(items, 1))
+def ahead(items: Iterator[_T], by: int = 1) -> Iterator[_T]:
+    """Each item once the next was made, so that both sides are asked for it before this one is judged; or the
+    next few, ``by``.
+    """
+    before = deque(islice(items, by))
     for item in items:
         before.append(item)
         yield before.popleft()

@@ -1,60 +1,79 @@
 """PostgreSQL and SQLite: the server digests its columns, and what SQLite delivers is digested here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import cycle
 
-from dual_write.digest import Streamed, Stride
-from dual_write.digest_packing import Marks, Packing, packing
+from dual_write.digest import Chunk, Streamed, Stride
+from dual_write.digest_keys import Key
+from dual_write.digest_packing import Digests, Marks, Packing, packing
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Range
 from dual_write.digest_reader import Rows
 from dual_write.digest_screen import Answer, Screened
 from dual_write.errors import CheckFailed
 
-ACROSS_ROWS = 5_000
+ACROSS_ROWS = 10_000
 
 
 class Across:
     """Of a range that is alike PostgreSQL sends a digest for each column, and no row."""
 
-    def __init__(self, pair: TablePair, packings: Sequence[Packing]) -> None:
-        self._pair = pair
+    def __init__(
+        self, pair: TablePair, packings: Sequence[Packing], rows: Stride, streamed: Streamed
+    ) -> None:
+        self._source = pair.source
+        self._digested = pair.source, pair.source_query
+        self._read = pair.target, pair.target_query
+        if pair.target.postgresql:
+            self._digested, self._read = self._read, self._digested
         self._packings = packings
         self._marks = Marks.drawn()
+        self._turns = cycle([self._digested[0]])
+        self._screened = Screened(pair, rows, self.question, streamed)
+
+    def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
+        """Everything after a key."""
+        # PostgreSQL's part takes longer than the other.
+        with self._digested[0].doubled() as readers:
+            self._turns = cycle(readers)
+            yield from self._screened.chunks(after)
 
     def question(self, within: Range) -> Answer:
         """Whether both sides have the same rows in it."""
-        pair, limit = self._pair, within.rows + 1
+        limit = within.rows + 1
+        # A range that ends where this side said has few more, and to count them is a tenth of its work.
+        bounded = None if within.to and self._digested[0] is self._source else limit
         packed = [each.sql(f"c{at}", self._marks) for at, each in enumerate(self._packings)]
-        digested, read = pair.source, pair.target
-        queries = pair.source_query, pair.target_query
-        if read.postgresql:
-            digested, read, queries = read, digested, queries[::-1]
-        digests = digested.ask(queries[0].packed(within, limit, packed), binary=True)
-        return partial(self._alike, within, digests, read.ask(queries[1].rows(within, limit)))
+        (_, theirs), (reader, ours) = self._digested, self._read
+        return partial(
+            _alike,
+            within,
+            next(self._turns).ask(theirs.packed(within, bounded, packed), binary=True),
+            reader.ask_for(ours.rows(within, limit), self._digested_here),
+        )
 
-    def _alike(self, within: Range, digests: Future[Rows], read: Future[Rows]) -> int | None:
-        try:
-            [(number, *columns)] = digests.result()
-            rows = read.result()
-        except CheckFailed:
-            return None  # whatever is the matter shows when each side is read
-        if number != len(rows) or number > within.rows:
-            return None  # more came while they were read: there may be still more of them
-        if not rows:
-            return 0
-        compared = zip(self._packings, columns, zip(*rows, strict=True), strict=True)
-        return number if all(self._same(*each) for each in compared) else None
-
-    def _same(self, packing: Packing, digest: bytes, values: Sequence[object]) -> bool:
-        try:
-            return packing.digest(values, self._marks) == digest
-        except (TypeError, ValueError, OverflowError):
-            return False
+    def _digested_here(self, batches: Iterator[Rows]) -> Rows:
+        """As PostgreSQL answers. Made in SQLite's thread: with another one it would take turns."""
+        digests = Digests(self._packings, self._marks)
+        for rows in batches:
+            digests.add(rows)
+        return [digests.result()]
 
 
-def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Screened | None:
+def _alike(within: Range, theirs: Future[Rows], ours: Future[Rows]) -> int | None:
+    """The number of rows, if all are alike."""
+    try:
+        same = theirs.result() == ours.result()
+    except CheckFailed:
+        return None  # whatever is the matter shows when each side is read
+    rows: int = ours.result()[0][0]
+    # Where more came while they were read, there may be still more of them.
+    return rows if same and rows <= within.rows else None
+
+
+def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Across | None:
     """None where a column has no packing."""
     if pair.functions or pair.source.postgresql == pair.target.postgresql:
         return None
@@ -63,6 +82,4 @@ def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Screened | None
         for column in pair.columns.columns
     ]
     found = [each for each in packings if each is not None]
-    if len(found) < len(packings):
-        return None
-    return Screened(pair, rows, Across(pair, found).question, streamed)
+    return Across(pair, found, rows, streamed) if len(found) == len(packings) else None

@@ -221,7 +221,11 @@ def _with_microseconds(value: str, stored: str, kind: str) -> str:
     )
 
 
-def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
+HASHED_AS_TEXT = frozenset({Kind.JSON, Kind.PADDED, Kind.TEXT, Kind.OPAQUE})
+"""The kinds that are text when they are hashed; all others are ``bytea``."""
+
+
+def hash_expression(expression: str, kind: Kind, declared: Declared, opposite: Declared) -> str:
     """PostgreSQL's expression whose hash covers every bit of the value.
 
     The hash functions of the types themselves do not: that of numeric skips the sign, that of bigint
@@ -230,6 +234,8 @@ def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
     match kind:
         case Kind.INTEGER:
             hashed = f"int8send({_number(expression, declared)}::int8)"
+        case Kind.NUMERIC if declared.fixed is not None and declared.fixed == opposite.fixed:
+            hashed = f"numeric_send({expression})"
         case Kind.NUMERIC:
             hashed = f"numeric_send(trim_scale({_number(expression, declared)}::numeric))"
         case Kind.SINGLE:
@@ -240,6 +246,8 @@ def hash_expression(expression: str, kind: Kind, declared: Declared) -> str:
             hashed = f"rtrim(({expression})::text, ' '){_BYTEWISE}"
         case Kind.TEXT | Kind.OPAQUE:
             hashed = f"({expression})::text{_BYTEWISE}"
+        case Kind.BOOLEAN:
+            hashed = f"boolsend({expression})"
         case _:
             hashed = wire_expression(expression, kind, declared)
     return hashed

@@ -11,53 +11,79 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from secrets import randbits, token_hex
+from itertools import pairwise
+from secrets import token_hex
 from struct import Struct
-from typing import Any, TypeVar
+from typing import Any
 
 from dual_write.canonical import Kind
 from dual_write.digest_columns import FLOAT_DIGITS, ComparedColumn
 from dual_write.digest_types import COMPUTED, Declared
 
-T = TypeVar("T")
-
 _TEXTS = {Kind.TEXT, Kind.PADDED, Kind.TIMESTAMP, Kind.DATE, Kind.TIME, Kind.UUID, Kind.JSON}
-_INT8, _FLOAT8 = 20, 701
-_LENGTH = 4
-# Of an array: dimensions, whether any value is NULL, its values' type, how many there are, the first index.
-_HEAD = Struct(">iiIii")
+# What PostgreSQL sends of an array before its values, which says no more than they do and how many they are.
+_HEAD_BYTES = 20
+# Before each value: how long it is.
+_LENGTH = Struct(">i")
+_NULL = _LENGTH.pack(-1)
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands for NULL, as ``text`` and as a ``number``, and ``between`` two texts.
+    """Texts that stand for ``null``, and ``between`` two others.
 
     Drawn anew for every check: that data holds them is as unlikely as that two digests collide.
     """
 
-    text: str
+    null: str
     between: str
-    number: int
 
     @classmethod
     def drawn(cls) -> "Marks":
         token = token_hex(5)
-        return cls(f"{token}n", f"{token}b", randbits(62))
+        return cls(f"{token}n", f"{token}b")
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """``sql`` makes PostgreSQL's bytes of an expression over a range, ``pack`` those of SQLite's values.
+    """``sql`` makes PostgreSQL's bytes of an expression over a range, ``pack`` those of some of SQLite's
+    values; ``apart`` says whether the mark is between the bytes of some and of the next.
 
     ``pack`` raises TypeError, ValueError or OverflowError for a value that PostgreSQL cannot hold.
     """
 
     sql: Callable[[str, Marks], str]
-    pack: Callable[[Sequence[object], Marks], bytes]
+    pack: Callable[[Sequence[object], Marks], bytes | bytearray]
+    apart: bool
 
-    def digest(self, values: Sequence[object], marks: Marks) -> bytes:
-        """As PostgreSQL's ``sha256``. Raises as ``pack``."""
-        return sha256(self.pack(values, marks)).digest()
+
+class Digests:
+    """Digests the columns of rows that come in batches, as PostgreSQL does those of all."""
+
+    def __init__(self, packings: Sequence[Packing], marks: Marks) -> None:
+        self._columns = [(packing, sha256()) for packing in packings]
+        self._marks = marks
+        self._between = marks.between.encode()
+        self._rows = 0
+        self._unlike = False
+
+    def add(self, rows: Sequence[Sequence[object]]) -> None:
+        try:
+            for (packing, digest), values in zip(self._columns, zip(*rows, strict=True), strict=True):
+                if packing.apart and self._rows:
+                    digest.update(self._between)
+                digest.update(packing.pack(values, self._marks))
+        except (TypeError, ValueError, OverflowError):
+            self._unlike = True
+        self._rows += len(rows)
+
+    def result(self) -> tuple[int | bytes | None, ...]:
+        """The number of rows, and each column's SHA-256: None of no rows, and as no server answers where it
+        cannot hold one of the values.
+        """
+        if self._unlike:
+            return (self._rows,)
+        return (self._rows, *(digest.digest() if self._rows else None for _, digest in self._columns))
 
 
 def packing(column: ComparedColumn, declared: Declared) -> Packing | None:
@@ -86,48 +112,54 @@ def packing(column: ComparedColumn, declared: Declared) -> Packing | None:
     return found
 
 
-def _without_null(make: Callable[[Any], T], values: Sequence[object], instead: object) -> T:
-    """Most ranges have no NULL in most columns. What ``make`` does not take is refused with TypeError."""
-    try:
-        return make(values)
-    except TypeError:
-        return make([instead if value is None else value for value in values])
-
-
-def _numbers_sql(cast: str, expression: str, marks: Marks) -> str:
+def _numbers_sql(cast: str, expression: str, marks: Marks) -> str:  # noqa: ARG001 (one signature for all)
     # What PostgreSQL sends of an array takes it a fraction of the time of any other aggregate.
-    return f"array_send(array_agg(coalesce(({expression}){cast}, {marks.number})))"
+    return f"substr(array_send(array_agg(({expression}){cast})), {_HEAD_BYTES + 1})"
 
 
-def _numbers(code: str, type_: int, values: Sequence[object], marks: Marks) -> bytes:
-    """As PostgreSQL sends an array of this type's number: a head, and before each value its length."""
-    packed = _without_null(partial(array, code), values, marks.number)
+def _numbers(code: str, values: Sequence[Any], marks: Marks) -> bytes | bytearray:  # noqa: ARG001 (see above)
+    """As PostgreSQL sends them in an array, of numbers that take eight bytes."""
+    try:
+        return _sent(array(code, values))
+    except TypeError:
+        holes = [at for at, value in enumerate(values) if value is None]
+        if not holes:
+            raise
+    filled = _sent(array(code, [0 if value is None else value for value in values]))
+    width = len(filled) // len(values)
+    present = pairwise([-1, *holes, len(values)])
+    return _NULL.join(filled[(hole + 1) * width : following * width] for hole, following in present)
+
+
+def _sent(numbers: "array[Any]") -> bytearray:
     if sys.byteorder == "little":
-        packed.byteswap()
-    plain, width = packed.tobytes(), packed.itemsize
-    sent = bytearray(len(values) * (_LENGTH + width))
-    sent[_LENGTH - 1 :: _LENGTH + width] = bytes([width]) * len(values)
-    for at in range(width):
-        sent[_LENGTH + at :: _LENGTH + width] = plain[at::width]
-    return _HEAD.pack(1, 0, type_, len(values), 1) + sent
+        numbers.byteswap()
+    plain, size = numbers.tobytes(), numbers.itemsize
+    width = _LENGTH.size + size
+    sent = bytearray(_LENGTH.pack(size).ljust(width, b"\0") * len(numbers))
+    for at in range(size):
+        sent[_LENGTH.size + at :: width] = plain[at::size]
+    return sent
 
 
 def _texts_sql(form: str, expression: str, marks: Marks) -> str:
     text = form.format(expression)
-    return f"convert_to(string_agg(coalesce({text}, '{marks.text}'), '{marks.between}'), 'UTF8')"
+    return f"convert_to(string_agg(coalesce({text}, '{marks.null}'), '{marks.between}'), 'UTF8')"
 
 
-def _texts(values: Sequence[object], marks: Marks) -> bytes:
-    return _without_null(marks.between.join, values, marks.text).encode()
+def _texts(values: Sequence[Any], marks: Marks) -> bytes:
+    try:  # most batches have no NULL in most columns
+        return marks.between.join(values).encode()
+    except TypeError:
+        return marks.between.join([marks.null if value is None else value for value in values]).encode()
 
 
-def _bytes(values: Sequence[object], marks: Marks) -> bytes:
-    # What is not of bytes is refused here.
-    return _texts([None if value is None else bytes.hex(value) for value in values], marks)  # type: ignore[arg-type]
+def _bytes(values: Sequence[Any], marks: Marks) -> bytes:
+    return _texts([None if value is None else bytes.hex(value) for value in values], marks)
 
 
-_WHOLE = Packing(partial(_numbers_sql, "::int8"), partial(_numbers, "q", _INT8))
-_FLAGS = Packing(partial(_numbers_sql, "::int::int8"), partial(_numbers, "q", _INT8))
-_FLOATS = Packing(partial(_numbers_sql, "::float8"), partial(_numbers, "d", _FLOAT8))
-_TEXTS_JOINED = Packing(partial(_texts_sql, "{}"), _texts)
-_BYTES = Packing(partial(_texts_sql, "encode({}, 'hex')"), _bytes)
+_WHOLE = Packing(partial(_numbers_sql, "::int8"), partial(_numbers, "q"), apart=False)
+_FLAGS = Packing(partial(_numbers_sql, "::int::int8"), partial(_numbers, "q"), apart=False)
+_FLOATS = Packing(partial(_numbers_sql, "::float8"), partial(_numbers, "d"), apart=False)
+_TEXTS_JOINED = Packing(partial(_texts_sql, "{}"), _texts, apart=True)
+_BYTES = Packing(partial(_texts_sql, "encode({}, 'hex')"), _bytes, apart=True)

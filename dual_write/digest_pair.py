@@ -11,6 +11,7 @@ from dual_write.canonical import Kind
 from dual_write.computing import computed
 from dual_write.convert import Converter
 from dual_write.digest_columns import (
+    HASHED_AS_TEXT,
     ComparedColumn,
     ComparedColumns,
     Row,
@@ -131,9 +132,10 @@ class _Half:
             if postgresql
             else expressions,
             compared.key,
-            tuple(hash_expression(sql, column.kind, its) for sql, column, its in mapped)
+            tuple(hash_expression(sql, column.kind, its, column.opposite(its)) for sql, column, its in mapped)
             if compared.pushed_down
             else (),
+            frozenset(at for at, column in enumerate(compared.columns) if column.kind in HASHED_AS_TEXT),
             [compared.columns[at].kind for at in compared.key] == [Kind.INTEGER],
             "%s" if postgresql else "?",
         )

@@ -30,7 +30,7 @@ class Query:
     """One side's table. ``table`` and the expressions are SQL; ``key`` are positions in ``columns``.
 
     ``columns`` are such that the driver can deliver them exactly; ``hashes`` are for the pushed-down digest,
-    empty where it is not to be had.
+    empty where it is not to be had; those at ``texts`` are text.
     ``integer_key``: the key is one whole number on both sides. ``mark`` is the driver's placeholder.
     """
 
@@ -39,6 +39,7 @@ class Query:
     columns: tuple[str, ...]
     key: tuple[int, ...]
     hashes: tuple[str, ...]
+    texts: frozenset[int]
     integer_key: bool
     mark: str
 
@@ -50,14 +51,16 @@ class Query:
             values,
         )
 
-    def packed(self, within: Range, limit: int, packed: Sequence[str]) -> Statement:
-        """The number of up to ``limit`` rows, and a SHA-256 of each of these aggregates of PostgreSQL.
+    def packed(self, within: Range, limit: int | None, packed: Sequence[str]) -> Statement:
+        """The number of rows, up to ``limit``, and a SHA-256 of each of these aggregates of PostgreSQL.
 
         To them the rows are in key order, and the columns are c0, c1, …
         """
         where, values = self.where(within)
         columns = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(self.columns))
-        rows = f"SELECT {columns} FROM {self.table}{where} ORDER BY {self._order} LIMIT {limit}"
+        rows = f"SELECT {columns} FROM {self.table}{where} ORDER BY {self._order}"
+        if limit is not None:
+            rows += f" LIMIT {limit}"
         digests = ", ".join(f"sha256({aggregate})" for aggregate in packed)
         return f"SELECT count(*), {digests} FROM ({rows}) AS read", values
 
@@ -162,13 +165,28 @@ class Query:
         return ", ".join(column.order for column in self.keys)
 
     def _row_hash(self, seed: int) -> str:
+        """All columns' hashes, each seeding the next. What is no text is hashed as an array, which takes less
+        time than a record; texts outside of it, which takes less than within.
+        """
+        key = f"({self.keys[0].match})::int8" if self.integer_key else None
+        fixed = [sql for at, sql in enumerate(self.hashes) if at not in self._apart]
         # Seeded by the row's own key, so that the same change in two rows does not cancel out under XOR.
-        return f"hash_record_extended(ROW({', '.join(self.hashes)}), {self._row_seed(seed)})"
+        hashed = own = f"{key} # {seed}" if key else self._key_hash(seed)
+        if fixed:
+            # An array of nothing but NULL makes no use of its seed.
+            hashed = f"hash_array_extended(ARRAY[{', '.join(fixed)}], {own}) # {seed}"
+        if key:
+            # The hash of a number folds its halves together, so that the seed has to name it too.
+            hashed = f"hashint8extended({key}, {f'{hashed} # {key}' if fixed else own})"
+        for at in sorted(self.texts):
+            # NULL is as a text that no row has: it is drawn by chance.
+            hashed = f"hashtextextended(coalesce({self.hashes[at]}, '{seed}'), {hashed})"
+        return hashed
 
-    def _row_seed(self, seed: int) -> str:
-        if self.integer_key:
-            return f"({self.keys[0].match})::int8 # {seed}"
-        return self._key_hash(seed)
+    @property
+    def _apart(self) -> frozenset[int]:
+        """The columns that are not hashed with the others."""
+        return self.texts | frozenset(self.key if self.integer_key else ())
 
     def _key_hash(self, seed: int) -> str:
         return f"hash_record_extended(ROW({', '.join(self.hashes[at] for at in self.key)}), {seed})"

@@ -1,46 +1,28 @@
 """One side of a check: a connection of its own that only reads, in a thread of its own."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
 from dual_write.check_pace import STATEMENT_SECONDS, Pace
-from dual_write.database import redacted, unreachable
+from dual_write.database import redacted
 from dual_write.digest_query import Statement
+from dual_write.digest_session import BEGUN, open_session
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
 from dual_write.errors import CheckFailed, DataError, SchemaError
 from dual_write.names import quote, table_in, table_name
 
 Rows = list[tuple[Any, ...]]
+_T = TypeVar("_T")
 
-# Text that leaves a session must not depend on the session; a check must neither write nor linger.
-_POSTGRESQL_SESSION = (
-    "SET default_transaction_read_only = on",
-    "SET timezone = 'UTC'",
-    "SET datestyle = 'ISO'",
-    "SET intervalstyle = 'postgres'",
-    "SET bytea_output = 'hex'",
-    "SET extra_float_digits = 1",
-    "SET jit = off",
-)
-# Below full speed a statement takes one core of the server, and not several.
-_ALONE = "SET max_parallel_workers_per_gather = 0"
-# So many rows are taken from PostgreSQL at once, so that it sends the next ones meanwhile.
+# So many rows are taken at once: PostgreSQL sends the next ones meanwhile, and they fit into a core's cache.
 _TAKEN_AT_ONCE = 500
-_BEGUN = "begun"
-_SNAPSHOT = (
-    "SET idle_in_transaction_session_timeout = 0",
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    "SELECT pg_current_snapshot()",
-    f"SAVEPOINT {_BEGUN}",  # a statement that fails would end the snapshot else
-)
 _HASHES_SINCE = 140000  # the server version with bit_xor and hash_record_extended
 _CATALOG = (
     "SELECT oid::bigint, format_type(oid, NULL), typtype = 'e' "
@@ -100,13 +82,28 @@ class SideReader:
         """Read rows, at the check's pace. ``binary`` is faster where PostgreSQL answers with types that its
         driver knows.
         """
-        return self._thread.submit(
-            self.pace.run, partial(self._run, _rows, statement, binary), lambda: self._way
-        )
+        take = _streamed if binary and self._streams else _rows
+        return self._thread.submit(self._paced, take, statement, binary)
+
+    def ask_for(self, statement: Statement, make: Callable[[Iterator[Rows]], _T]) -> Future[_T]:
+        """As ``ask``, for what is made in this side's thread of the rows, which come in batches."""
+        return self._thread.submit(self._paced, partial(_made, make), statement)
 
     def read(self, statement: Statement) -> Rows:
         """Read what is short, such as the catalog, at once."""
         return self._thread.submit(self._run, _rows, statement).result()
+
+    @contextmanager
+    def doubled(self) -> Iterator[tuple["SideReader", ...]]:
+        """This reader, and at full speed one beside it, so that two statements run at a time.
+
+        A snapshot has one connection.
+        """
+        if self._snapshot or not self.pace.full:
+            yield (self,)
+            return
+        with SideReader(self._engine, self.role, self.pace, self._seconds) as other:
+            yield (self, other)
 
     @property
     def file(self) -> str | None:
@@ -164,20 +161,16 @@ class SideReader:
         return int(self.ask((f"SELECT count(*) FROM {quote(table)}", ())).result()[0][0])
 
     def _described(self, sql: str) -> dict[str, Declared]:
-        described = self._thread.submit(
-            self._run,
-            lambda cursor: [
-                (column[0], column[1], _digits(column[4], column[5])) for column in cursor.description
-            ],
-            (sql, ()),
-        ).result()
+        described = self._thread.submit(self._run, _types, (sql, ())).result()
         catalog = {
             oid: (name, enumeration)
-            for oid, name, enumeration in self.read((_CATALOG, ([oid for _, oid, _ in described],)))
+            for oid, name, enumeration in self.read((_CATALOG, ([oid for _, oid, *_ in described],)))
         }
         return {
-            name: postgresql_type(catalog[oid][0], enumeration=catalog[oid][1], precision=precision)
-            for name, oid, precision in described
+            name: postgresql_type(
+                catalog[oid][0], enumeration=catalog[oid][1], precision=precision, fixed=fixed
+            )
+            for name, oid, precision, fixed in described
         }
 
     def _no_table(self, table: str) -> SchemaError:
@@ -186,31 +179,26 @@ class SideReader:
             "or run that side's migrations first"
         )
 
-    def _run(self, fetch: Callable[[Any], Rows], statement: Statement, binary: bool = False) -> Rows:
-        sql, values = statement
+    def _run(self, take: "_Taking[_T]", statement: Statement, binary: bool = False) -> _T:
         try:
             driver = self._driver()
             cursor = driver.cursor(binary=True) if binary and self.postgresql else driver.cursor()
             try:
-                if binary and self._streams:
-                    return list(cursor.stream(sql, values, binary=True, size=_TAKEN_AT_ONCE))
-                # The values are passed even when there are none: only then is %% read as %.
-                cursor.execute(sql, values)
-                return fetch(cursor)
+                return take(cursor, statement)
             finally:
                 cursor.close()
         except DataError:
             raise
         except Exception as error:
             if self._take_bytes_for_text(error):
-                return self._run(fetch, statement, binary)
+                return self._run(take, statement, binary)
             self._keep_snapshot()
             raise self._failed(error) from error
 
     def _keep_snapshot(self) -> None:
         if self._snapshot and self.postgresql and self._connection is not None:
             with suppress(Exception):  # the connection may be the one thing that failed
-                self._connection.execute(f"ROLLBACK TO SAVEPOINT {_BEGUN}")
+                self._connection.execute(f"ROLLBACK TO SAVEPOINT {BEGUN}")
 
     def _take_bytes_for_text(self, error: Exception) -> bool:
         """SQLite holds text that is not UTF-8: from here on it is read so that no byte is lost. Not from the
@@ -238,6 +226,9 @@ class SideReader:
 
     # --- in the thread
 
+    def _paced(self, take: "_Taking[_T]", statement: Statement, binary: bool = False) -> _T:
+        return self.pace.run(partial(self._run, take, statement, binary), lambda: self._way)
+
     @property
     def _streams(self) -> bool:
         """Whether the driver's library can take rows while the server sends more."""
@@ -245,45 +236,10 @@ class SideReader:
 
     def _driver(self) -> Any:
         if self._connection is None:
-            self._connection = self._open()
-        return self._connection
-
-    def _open(self) -> Any:
-        try:
-            lease = self._engine.raw_connection()
-        except (sa.exc.DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise unreachable(self._engine.url, error) from error
-        driver: Any = lease.dbapi_connection
-        # Its settings are this check's own: it must not go back to the pool.
-        lease.detach()
-        if self.postgresql:
-            driver.rollback()
-            driver.autocommit = True
-            driver.prepare_threshold = None
-            settings = [*_POSTGRESQL_SESSION, f"SET statement_timeout = '{self._seconds}s'"]
-            took = [_timed(driver, setting) for setting in settings + ([] if self.pace.full else [_ALONE])]
-            self._way = min(took)
-        else:
-            driver.isolation_level = None
-            driver.execute("PRAGMA query_only = ON")
-        if self._snapshot:
-            self._begin(driver)
-        return driver
-
-    def _begin(self, driver: Any) -> None:
-        if self.postgresql:
-            for statement in _SNAPSHOT:
-                driver.execute(statement)
-            return
-        [(journal,)] = driver.execute("PRAGMA journal_mode")
-        if journal != "wal":
-            driver.close()
-            raise CheckFailed(
-                f"{self.role} {self._name} keeps a journal in which a snapshot would have writers wait; "
-                "set PRAGMA journal_mode = WAL, or check without a snapshot"
+            self._connection, self._way = open_session(
+                self._engine, self.role, self._seconds, snapshot=self._snapshot
             )
-        driver.execute("BEGIN")
-        driver.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        return self._connection
 
     def _attach(self, file: str | None, name: str) -> bool:
         try:
@@ -302,16 +258,30 @@ class SideReader:
             self._connection = None
 
 
-def _timed(driver: Any, statement: str) -> float:
-    began = time.monotonic()
-    driver.execute(statement)
-    return time.monotonic() - began
-
-
 def _digits(precision: int | None, scale: int | None) -> int | None:
     """How many digits a decimal has at most; unknown where PostgreSQL has some of them be zeros."""
     return None if precision is None or scale is None or scale > precision else precision
 
 
-def _rows(cursor: Any) -> Rows:
+_Taking = Callable[[Any, Statement], _T]
+"""How a statement is run on a cursor of the driver, and its rows are taken."""
+
+
+def _rows(cursor: Any, statement: Statement) -> Rows:
+    # The values are passed even when there are none: only then is %% read as %.
+    cursor.execute(*statement)
     return cursor.fetchall()  # type: ignore[no-any-return]  # the driver's own
+
+
+def _streamed(cursor: Any, statement: Statement) -> Rows:
+    return list(cursor.stream(*statement, binary=True, size=_TAKEN_AT_ONCE))
+
+
+def _made(make: Callable[[Iterator[Rows]], _T], cursor: Any, statement: Statement) -> _T:
+    cursor.execute(*statement)
+    return make(iter(partial(cursor.fetchmany, _TAKEN_AT_ONCE), []))
+
+
+def _types(cursor: Any, statement: Statement) -> Rows:
+    cursor.execute(*statement)
+    return [(column[0], column[1], _digits(column[4], column[5]), column[5]) for column in cursor.description]

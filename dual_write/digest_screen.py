@@ -11,6 +11,8 @@ Answer = Callable[[], int | None]
 """The range's rows if all are alike; None says nothing yet."""
 
 _LONGEST_BLIND = 64
+_ASKED_AHEAD = 2
+"""Ranges whose answers are on their way, beside that of the one that is waited for."""
 
 
 class Screened:
@@ -33,7 +35,8 @@ class Screened:
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
         all_of = ranges(self._pair, self._pair.source_query, Range(after), self._rows)
-        for within, answer in ahead((within, self._asked(within)) for within in all_of):
+        asked = ((within, self._asked(within)) for within in all_of)
+        for within, answer in ahead(asked, _ASKED_AHEAD):
             rows = answer() if answer else None
             if rows is not None:
                 self._blind = 1

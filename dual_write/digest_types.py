@@ -90,7 +90,8 @@ class Declared:
     """A column's or an expression's type in its engine's words; ``kind`` is None for one without rules.
 
     ``scale`` is the number of digits that a decimal column of SQLite promises, ``width`` the length
-    a text column does; ``precision`` the digits that a decimal column of PostgreSQL holds at most.
+    a text column does; ``precision`` the digits that a decimal column of PostgreSQL holds at most, and
+    ``fixed`` those that it has behind the point, always.
     """
 
     name: str
@@ -98,11 +99,15 @@ class Declared:
     scale: int | None = None
     width: int | None = None
     precision: int | None = None
+    fixed: int | None = None
 
 
-def postgresql_type(name: str, *, enumeration: bool = False, precision: int | None = None) -> Declared:
+def postgresql_type(
+    name: str, *, enumeration: bool = False, precision: int | None = None, fixed: int | None = None
+) -> Declared:
     """From ``format_type``'s name without modifiers."""
-    return Declared(name, Kind.TEXT if enumeration else _POSTGRESQL.get(name), precision=precision)
+    kind = Kind.TEXT if enumeration else _POSTGRESQL.get(name)
+    return Declared(name, kind, precision=precision, fixed=fixed)
 
 
 def sqlite_type(name: str) -> Declared:

@@ -1,6 +1,7 @@
 """Exactly the planted differences are found, on every pair of engines."""
 
 from contextlib import ExitStack
+from itertools import product
 
 import pytest
 import sqlalchemy as sa
@@ -215,6 +216,27 @@ def test_scattered_differences_of_large_tables_are_all_found(postgresql_database
     found = {(int(each.key[-1]) % 20, each.kind.value) for each in result.findings}
     assert found == {(1, "different"), (2, "missing"), (3, "extra")}
     assert len({each.key for each in result.findings}) == len(result.findings) == 1800
+    for engine in engines:
+        engine.dispose()
+
+
+def test_rows_of_nothing_but_null_are_told_apart_by_their_keys(postgresql_database):
+    """Keys whose bits cancel out, and keys that are alike once their halves are put together."""
+    shapes = [{}, {"a": "text"}, {"a": "numeric"}, {"a": "numeric", "b": "text"}]
+    held = [((1, 6), (2, 5)), ((1,), (1 << 32,)), ((1, 6), (1,))]
+    engines = [open_engine(postgresql_database()) for _ in range(2)]
+    flows, differing = [], {}
+    for number, (shape, key, sides) in enumerate(product(shapes, ["bigint", "text", "numeric"], held)):
+        columns = "".join(f", {name} {kind}" for name, kind in shape.items())
+        for engine, keys in zip(engines, sides, strict=True):
+            write(engine, f"CREATE TABLE t{number} (id {key} PRIMARY KEY{columns})")
+            write(engine, f"INSERT INTO t{number} VALUES {', '.join(f'({one})' for one in keys)}")
+        mapped = tuple(Column(name, name, name) for name in ("id", *shape))
+        flows.append(TableFlow(f"t{number}", f"t{number}", ("id",), ("id",), mapped))
+        differing[f"t{number}"] = {*sides[0]} ^ {*sides[1]}
+    result = run_check(*engines, flows)
+    found = {each.target: {int(finding.key[0]) for finding in each.findings} for each in result.tables}
+    assert found == differing
     for engine in engines:
         engine.dispose()
 

@@ -16,7 +16,8 @@ FLOW = ACCOUNT.towards(Side.SERVICE)
 RUNS = 50
 DAMAGED = range(0, RUNS, 5)
 ROWS = 5_000
-# Behind all that the client writes to, so that damage done while the check begins lies ahead of it.
+# Behind all that the client writes to, so that damage done while the check begins lies ahead of it, by more
+# ranges than are asked for at a time.
 STILL = range(20_000, 20_100)
 TOGETHER = 25
 
@@ -84,7 +85,7 @@ def test_fifty_checks_under_load_find_all_damage_and_nothing_else(loaded):
             [FLOW],
             settle=lambda: replication.settle(Side.SERVICE, 60.0),
             progress=harm,
-            chunk_rows=2_000,
+            chunk_rows=1_000,
             manners=FULL_SPEED if number % 2 else POLITE,
             changes=replication.changes(Side.SERVICE),
         )

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from dual_write.canonical import Kind
 from dual_write.digest_columns import ComparedColumn
-from dual_write.digest_packing import Marks, packing
+from dual_write.digest_packing import Digests, Marks, packing
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
 
-MARKS = Marks("n", "b", 7)
+MARKS = Marks("n", "b")
 
 
 def column(kind: Kind, ours: Declared, theirs: str) -> ComparedColumn:
@@ -44,10 +44,10 @@ def test_texts(one, other):
 
 
 def test_numbers_are_as_postgresql_sends_an_array_of_them():
-    head = pack(">iiIii", 1, 0, 701, 2, 1)
-    assert packed(Kind.FLOAT, "double precision", "REAL", (0.1, None)) == head + pack(">id", 8, 0.1) + pack(
-        ">id", 8, 7.0
-    )
+    sent = pack(">id", 8, 0.1) + pack(">id", 8, -2.0)
+    assert packed(Kind.FLOAT, "double precision", "REAL", (0.1, -2.0)) == sent
+    sent = pack(">i", -1) + pack(">id", 8, 0.1) + pack(">i", -1) + pack(">i", -1)
+    assert packed(Kind.FLOAT, "double precision", "REAL", (None, 0.1, None, None)) == sent
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,37 @@ def test_numbers_are_as_postgresql_sends_an_array_of_them():
 def test_what_is_not_of_the_columns_type_is_refused(kind, declared, theirs, value):
     with pytest.raises((TypeError, ValueError, OverflowError)):
         packed(kind, declared, theirs, [value])
+
+
+ROWS = st.lists(st.tuples(INTEGERS, TEXTS), max_size=8)
+
+
+@given(ROWS, ROWS, st.integers(1, 4))
+def test_rows_have_one_digest_in_whatever_batches_they_come(one, other, size):
+    found = [
+        packing(column(kind, ours := postgresql_type(declared), theirs), ours)
+        for kind, declared, theirs in ((Kind.INTEGER, "bigint", "INTEGER"), (Kind.TEXT, "text", "TEXT"))
+    ]
+
+    def digest(batches):
+        digests = Digests(found, MARKS)
+        for batch in batches:
+            digests.add(batch)
+        return digests.result()
+
+    whole = digest([one] if one else [])
+    assert whole[0] == len(one)
+    assert len(whole) == 3
+    assert digest(one[at : at + size] for at in range(0, len(one), size)) == whole
+    assert (digest([other] if other else []) == whole) is (one == other)
+
+
+def test_rows_that_postgresql_cannot_hold_are_counted_and_have_no_digest():
+    ours = postgresql_type("bigint")
+    digests = Digests([packing(column(Kind.INTEGER, ours, "INTEGER"), ours)], MARKS)
+    for batch in ([(1,)], [("1",)], [(2,), (3,)]):
+        digests.add(batch)
+    assert digests.result() == (4,)
 
 
 @pytest.mark.parametrize("precision", [None, 16])
