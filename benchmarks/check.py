@@ -1,7 +1,8 @@
 """Checking a million rows of eight mixed columns: identical, 1 % different all over, and against SQLite.
 
-Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows. They are
-measured against a check at full speed (``--share 100``). Then a load of short transactions with a check
+Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows, alone and
+with COPY out of PostgreSQL at the same time (``cross_vs_both_read``): there are two cores, and a check has
+both servers at work. They are measured against a check at full speed (``--share 100``). Then a load of short transactions with a check
 beside it, as polite as it is by default, and without; ``polite_rows_per_second`` is how fast that one went.
 
 Ten differences are looked for in ten times as many rows: ``wire_share`` is what that check exchanges, as a
@@ -14,6 +15,7 @@ python -m benchmarks.check [--json] [--quick] [--rows 1000000]
 import argparse
 import logging
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +96,7 @@ def main() -> None:
             "check against SQLite": lambda: _check(source, databases.lite, rows, 0),
             "check of SQLite and SQLite": lambda: _check(databases.lite, databases.lite, rows, 0),
             "SQLite's fetch": lambda: _fetch(databases.lite),
+            "SQLite's fetch beside COPY": lambda: _both_read(source, databases.lite),
         }
         samples = interleave(contenders, QUICK_ROUNDS if options.quick else ROUNDS)
         foreground, polite = _foreground(databases, rows, quick=options.quick)
@@ -117,6 +120,7 @@ def main() -> None:
             "scattered_vs_reladiff": samples.ratio("reladiff, scattered", "check, scattered"),
             "wire_share": wire_share,
             "cross_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check against SQLite"),
+            "cross_vs_both_read": samples.ratio("SQLite's fetch beside COPY", "check against SQLite"),
             "sqlite_vs_sqlite_fetch": samples.ratio("SQLite's fetch", "check of SQLite and SQLite"),
             "peak_mib": max(*peaks, *identical.values()),
             **{f"peak_mib_of_{number}_rows": identical[number] for number in sorted(identical)},
@@ -218,6 +222,17 @@ def _fetch(url: str) -> float:
         for _ in connection.execute("SELECT * FROM item ORDER BY id"):
             pass
         return time.perf_counter() - started
+
+
+def _both_read(url: str, lite: str) -> float:
+    """Until all rows have left both, each in a process of its own."""
+    started = time.perf_counter()
+    copying = ["psql", "-q", "-c", "COPY item TO STDOUT", _plain(url)]
+    with subprocess.Popen(copying, stdout=subprocess.DEVNULL) as copy:
+        _fetch(lite)
+    if copy.returncode:
+        raise SystemExit(f"psql ended with {copy.returncode}")
+    return time.perf_counter() - started
 
 
 def _foreground(databases: Databases, rows: int, *, quick: bool) -> tuple[Samples, float]:

@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
+from facade import worker
 from facade.config import Backend, FacadeConfig, HealthCheck, Timeouts
 from facade.protocol import FacadeProtocol
 from facade.worker import Worker
@@ -19,6 +20,12 @@ from tests.integration.facade.harness import Control, Facade, RecordingUpstream,
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The workers' own event loop."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def quick_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers hand their books over at once, so that nobody waits for them here."""
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.05)
 
 
 @pytest.fixture

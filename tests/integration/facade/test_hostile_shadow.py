@@ -15,7 +15,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from facade import worker
 from facade.config import Limits, ShadowRules, Timeouts
 from facade.ejection import ERRORS
 from tests.integration.facade.harness import (
@@ -34,12 +33,6 @@ MEBIBYTE = 1024 * 1024
 CLIENTS, EACH = 6, 40
 BODY = bytes(range(256)) * 8
 HEAVY = b"X-Weight: " + b"w" * 28_000
-
-
-@pytest.fixture(autouse=True)
-def quick_books(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers hand their books over at once, so that nobody waits for them here."""
-    monkeypatch.setattr(worker, "HEARTBEAT", 0.05)
 
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
