@@ -2,8 +2,9 @@
 
 Beside it, in the same rounds: reladiff, COPY out of both sides, and SQLite's own fetch of all rows, alone and
 with COPY out of PostgreSQL at the same time (``cross_vs_both_read``): there are two cores, and a check has
-both servers at work. They are measured against a check at full speed (``--share 100``). Then a load of short transactions with a check
-beside it, as polite as it is by default, and without; ``polite_rows_per_second`` is how fast that one went.
+both servers at work. They are measured against a check at full speed (``--share 100``). Then a load of short
+transactions with a check beside it, as polite as it is by default, and without; ``polite_rows_per_second`` is
+how fast that one went.
 
 Ten differences are looked for in ten times as many rows: ``wire_share`` is what that check exchanges, as a
 part of one side's table. ``peak_mib`` is the most memory of all, from a tenth of the rows to ten times as
