@@ -74,8 +74,8 @@ class PushedDown:
         pair = self._pair
         all_of = ranges(pair, pair.source_query, Range(after), self._rows)
         with pair.source.doubled() as ours, pair.target.doubled() as theirs:
-            sides = zip(ours, theirs, strict=True)
-            self._turns = cycle(replace(pair, source=one, target=other) for one, other in sides)
+            both = zip(ours, theirs, strict=False)  # as many as either has
+            self._turns = cycle(replace(pair, source=one, target=other) for one, other in both)
             yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
 
     def _rows(self) -> int:

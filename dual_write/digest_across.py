@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from itertools import cycle
 
 from dual_write.digest import Chunk, Streamed, Stride
 from dual_write.digest_keys import Key
@@ -30,28 +29,24 @@ class Across:
             self._digested, self._read = self._read, self._digested
         self._packings = packings
         self._marks = Marks.drawn()
-        self._turns = cycle([self._digested[0]])
         self._screened = Screened(pair, rows, self.question, streamed)
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
-        # PostgreSQL's part takes longer than the other.
-        with self._digested[0].doubled() as readers:
-            self._turns = cycle(readers)
-            yield from self._screened.chunks(after)
+        return self._screened.chunks(after)
 
     def question(self, within: Range) -> Answer:
         """Whether both sides have the same rows in it."""
+        (server, theirs), (file, ours) = self._digested, self._read
         limit = within.rows + 1
         # A range that ends where this side said has few more, and to count them is a tenth of its work.
-        bounded = None if within.to and self._digested[0] is self._source else limit
+        bounded = None if within.to and server is self._source else limit
         packed = [each.sql(f"c{at}", self._marks) for at, each in enumerate(self._packings)]
-        (_, theirs), (reader, ours) = self._digested, self._read
         return partial(
             _alike,
             within,
-            next(self._turns).ask(theirs.packed(within, bounded, packed), binary=True),
-            reader.ask_for(ours.rows(within, limit), self._digested_here),
+            server.ask(theirs.packed(within, bounded, packed), binary=True),
+            file.ask_for(ours.rows(within, limit), self._digested_here),
         )
 
     def _digested_here(self, batches: Iterator[Rows]) -> Rows:

@@ -13,7 +13,6 @@ from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from secrets import token_hex
-from struct import Struct
 from typing import Any
 
 from dual_write.canonical import Kind
@@ -21,11 +20,6 @@ from dual_write.digest_columns import FLOAT_DIGITS, ComparedColumn
 from dual_write.digest_types import COMPUTED, Declared
 
 _TEXTS = {Kind.TEXT, Kind.PADDED, Kind.TIMESTAMP, Kind.DATE, Kind.TIME, Kind.UUID, Kind.JSON}
-# What PostgreSQL sends of an array before its values, which says no more than they do and how many they are.
-_HEAD_BYTES = 20
-# Before each value: how long it is.
-_LENGTH = Struct(">i")
-_NULL = _LENGTH.pack(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ class Packing:
     """
 
     sql: Callable[[str, Marks], str]
-    pack: Callable[[Sequence[object], Marks], bytes | bytearray]
+    pack: Callable[[Sequence[object], Marks], "bytes | array[Any]"]
     apart: bool
 
 
@@ -112,34 +106,30 @@ def packing(column: ComparedColumn, declared: Declared) -> Packing | None:
     return found
 
 
-def _numbers_sql(cast: str, expression: str, marks: Marks) -> str:  # noqa: ARG001 (one signature for all)
-    # What PostgreSQL sends of an array takes it a fraction of the time of any other aggregate.
-    return f"substr(array_send(array_agg(({expression}){cast})), {_HEAD_BYTES + 1})"
+def _numbers_sql(form: str, expression: str, marks: Marks) -> str:
+    sent = form.format(expression)
+    return f"string_agg(coalesce({sent}, decode('{marks.null.encode().hex()}', 'hex')), ''::bytea)"
 
 
-def _numbers(code: str, values: Sequence[Any], marks: Marks) -> bytes | bytearray:  # noqa: ARG001 (see above)
-    """As PostgreSQL sends them in an array, of numbers that take eight bytes."""
+def _numbers(
+    make: "Callable[[Sequence[Any]], bytes | array[Any]]", values: Sequence[Any], marks: Marks
+) -> "bytes | array[Any]":
+    """As PostgreSQL sends them. ``make`` raises TypeError for NULL."""
     try:
-        return _sent(array(code, values))
+        return make(values)
     except TypeError:
         holes = [at for at, value in enumerate(values) if value is None]
         if not holes:
             raise
-    filled = _sent(array(code, [0 if value is None else value for value in values]))
-    width = len(filled) // len(values)
     present = pairwise([-1, *holes, len(values)])
-    return _NULL.join(filled[(hole + 1) * width : following * width] for hole, following in present)
+    return marks.null.encode().join(bytes(make(values[hole + 1 : following])) for hole, following in present)
 
 
-def _sent(numbers: "array[Any]") -> bytearray:
+def _sent(code: str, values: Sequence[Any]) -> "array[Any]":
+    numbers = array(code, values)
     if sys.byteorder == "little":
         numbers.byteswap()
-    plain, size = numbers.tobytes(), numbers.itemsize
-    width = _LENGTH.size + size
-    sent = bytearray(_LENGTH.pack(size).ljust(width, b"\0") * len(numbers))
-    for at in range(size):
-        sent[_LENGTH.size + at :: width] = plain[at::size]
-    return sent
+    return numbers
 
 
 def _texts_sql(form: str, expression: str, marks: Marks) -> str:
@@ -158,8 +148,12 @@ def _bytes(values: Sequence[Any], marks: Marks) -> bytes:
     return _texts([None if value is None else bytes.hex(value) for value in values], marks)
 
 
-_WHOLE = Packing(partial(_numbers_sql, "::int8"), partial(_numbers, "q"), apart=False)
-_FLAGS = Packing(partial(_numbers_sql, "::int::int8"), partial(_numbers, "q"), apart=False)
-_FLOATS = Packing(partial(_numbers_sql, "::float8"), partial(_numbers, "d"), apart=False)
+_WHOLE = Packing(
+    partial(_numbers_sql, "int8send(({})::int8)"), partial(_numbers, partial(_sent, "q")), apart=False
+)
+_FLOATS = Packing(
+    partial(_numbers_sql, "float8send(({})::float8)"), partial(_numbers, partial(_sent, "d")), apart=False
+)
+_FLAGS = Packing(partial(_numbers_sql, "boolsend({})"), partial(_numbers, bytes), apart=False)
 _TEXTS_JOINED = Packing(partial(_texts_sql, "{}"), _texts, apart=True)
 _BYTES = Packing(partial(_texts_sql, "encode({}, 'hex')"), _bytes, apart=True)

@@ -15,7 +15,7 @@ from dual_write.database import redacted
 from dual_write.digest_query import Statement
 from dual_write.digest_session import BEGUN, open_session
 from dual_write.digest_types import Declared, postgresql_type, sqlite_type
-from dual_write.errors import CheckFailed, DataError, SchemaError
+from dual_write.errors import CheckFailed, DataError, SchemaError, UnreachableError
 from dual_write.names import quote, table_in, table_name
 
 Rows = list[tuple[Any, ...]]
@@ -97,13 +97,21 @@ class SideReader:
     def doubled(self) -> Iterator[tuple["SideReader", ...]]:
         """This reader, and at full speed one beside it, so that two statements run at a time.
 
-        A snapshot has one connection.
+        A snapshot has one connection, and so has who may open no more.
         """
         if self._snapshot or not self.pace.full:
             yield (self,)
             return
         with SideReader(self._engine, self.role, self.pace, self._seconds) as other:
-            yield (self, other)
+            yield (self, other) if other.answers else (self,)
+
+    @property
+    def answers(self) -> bool:
+        """Whether this side can be asked."""
+        try:
+            return self.read(("SELECT 1", ())) == [(1,)]
+        except (CheckFailed, UnreachableError):
+            return False
 
     @property
     def file(self) -> str | None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dual_write.check import FULL_SPEED, POLITE, Manners, Recheck, run_check
+from dual_write.check import FULL_SPEED, POLITE, Manners, Recheck, Vantage, run_check
 from dual_write.check_result import FindingKind
 from dual_write.database import open_engine
 from dual_write.digest_reader import SideReader
@@ -217,6 +217,55 @@ def test_scattered_differences_of_large_tables_are_all_found(postgresql_database
     assert found == {(1, "different"), (2, "missing"), (3, "extra")}
     assert len({each.key for each in result.findings}) == len(result.findings) == 1800
     for engine in engines:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("how", "connections"),
+    [
+        ({"manners": FULL_SPEED}, 2),
+        ({"manners": POLITE}, 1),
+        ({"manners": FULL_SPEED, "vantage": Vantage(snapshot=True)}, 1),
+    ],
+)
+def test_each_side_has_two_connections_at_full_speed_alone(
+    postgresql_database, how, connections, monkeypatch
+):
+    engines = [open_engine(postgresql_database()) for _ in range(2)]
+    for engine in engines:
+        write(engine, "CREATE TABLE item AS SELECT i AS id FROM generate_series(1, 100) AS i")
+    answered: set[SideReader] = set()
+    ask = SideReader.ask
+
+    def asked(reader, statement, **binary):
+        if "bit_xor" in statement[0]:
+            answered.add(reader)
+        return ask(reader, statement, **binary)
+
+    monkeypatch.setattr(SideReader, "ask", asked)
+    mapped = [TableFlow("item", "item", ("id",), ("id",), (Column("id", "id", "id"),))]
+    assert run_check(*engines, mapped, chunk_rows=10, **how).rows == 100
+    assert len(answered) == 2 * connections
+    for engine in engines:
+        engine.dispose()
+
+
+def test_who_may_open_one_connection_checks_with_one(postgresql_database):
+    """At full speed there would be two."""
+    source, target = (open_engine(postgresql_database()) for _ in range(2))
+    for engine in (source, target):
+        write(engine, "CREATE TABLE item AS SELECT i AS id FROM generate_series(1, 100) AS i")
+    role = f"reader_{source.url.database}"
+    write(source, f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+    write(source, f"GRANT SELECT ON item TO {role}")
+    limited = open_engine(source.url.set(username=role, password="x").render_as_string(hide_password=False))
+    mapped = [TableFlow("item", "item", ("id",), ("id",), (Column("id", "id", "id"),))]
+    result = run_check(limited, target, mapped, chunk_rows=10, manners=FULL_SPEED)
+    assert (result.clean, result.rows) == (True, 100)
+    limited.dispose()
+    write(source, f"DROP OWNED BY {role}")
+    write(source, f"DROP ROLE {role}")
+    for engine in (source, target):
         engine.dispose()
 
 

@@ -5,10 +5,8 @@ import sqlalchemy as sa
 from hypothesis import given
 
 from dual_write import digest
-from dual_write.check import FULL_SPEED, POLITE, Vantage, run_check
-from dual_write.check_vantage import DIRECT
+from dual_write.check import FULL_SPEED, run_check
 from dual_write.digest_across import Across
-from dual_write.digest_reader import SideReader
 from tests.integration.dual_write.sides import database, flow, refill, relaxed, rows, table
 
 PAIRS = [("postgresql", "sqlite"), ("sqlite", "postgresql")]
@@ -50,35 +48,6 @@ def test_rows_that_are_alike_are_not_carried(engines, key, monkeypatch):
         assert not read
 
     alike()
-
-
-@pytest.mark.parametrize(
-    ("manners", "vantage", "connections"),
-    [(FULL_SPEED, DIRECT, 2), (POLITE, DIRECT, 1), (FULL_SPEED, Vantage(snapshot=True), 1)],
-)
-def test_the_server_digests_in_two_processes_at_full_speed_alone(
-    engines, manners, vantage, connections, monkeypatch
-):
-    made = table("item", "integer")
-    for engine in engines:
-        made.create(engine)
-        if engine.dialect.name == "sqlite":
-            write(engine, "PRAGMA journal_mode = WAL")
-    answered: set[SideReader] = set()
-    ask = SideReader.ask
-
-    def asked(reader, statement, **how):
-        if "sha256" in statement[0]:
-            answered.add(reader)
-        return ask(reader, statement, **how)
-
-    monkeypatch.setattr(SideReader, "ask", asked)
-    source, target = engines
-    held = [dict.fromkeys(made.c.keys()) | {"id": number} for number in range(40)]
-    for engine in engines:
-        refill(engine, made, held)
-    assert run_check(source, target, [flow(made)], chunk_rows=4, manners=manners, vantage=vantage).rows == 40
-    assert len(answered) == connections
 
 
 def test_digests_are_hardly_asked_for_where_values_are_stored_in_another_form(engines, monkeypatch):
