@@ -56,12 +56,12 @@ class Samples:
         """The median of the rounds' own ratios: what slows one round down slows both of its sides."""
         return median(self._ratios(name, to))
 
-    def interval(self, name: str, to: str, confidence: float = 0.95) -> tuple[float, float]:
-        """Where the ratio lies with this confidence: the sign test's interval of a median, which asks nothing
+    def interval(self, name: str, to: str) -> tuple[float, float]:
+        """Where the ratio lies with 95 % confidence: the sign test's interval of a median, which asks nothing
         of how the rounds are distributed. With five rounds or fewer it is their whole range."""
         ratios = self._ratios(name, to)
         rounds, tail, cut = len(ratios), 0.0, 0
-        while cut < rounds // 2 and (tail := tail + comb(rounds, cut) / 2**rounds) <= (1 - confidence) / 2:
+        while cut < rounds // 2 and (tail := tail + comb(rounds, cut) / 2**rounds) <= 0.025:
             cut += 1
         cut = max(0, cut - 1)
         return ratios[cut], ratios[rounds - 1 - cut]

@@ -5,7 +5,8 @@ down. `Streamed` reads both sides in key order and compares them here; it serves
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice, pairwise
@@ -63,7 +64,7 @@ class PushedDown:
         self._pair = pair
         self._stride = rows
         self._sample = sample
-        self._turns = cycle([pair])
+        self._turns = self._in_turns()
         self._span = _SCATTERED_ROWS
         # A new seed for every check: should two different ranges ever collide, they will not do so again.
         self._seed = randbits(62)
@@ -71,12 +72,19 @@ class PushedDown:
 
     def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
         """Everything after a key."""
+        all_of = ranges(self._pair, self._pair.source_query, Range(after), self._rows)
+        with closing(self._in_turns()) as self._turns:
+            yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
+
+    def _in_turns(self) -> Generator[TablePair, None, None]:
+        """The pair by each of its connections in turn. One range alone has no use for a second one."""
         pair = self._pair
-        all_of = ranges(pair, pair.source_query, Range(after), self._rows)
+        yield pair
         with pair.source.doubled() as ours, pair.target.doubled() as theirs:
             both = zip(ours, theirs, strict=False)  # as many as either has
-            self._turns = cycle(replace(pair, source=one, target=other) for one, other in both)
-            yield from self._compare(self._sample.of(all_of) if self._sample else all_of)
+            pairs = cycle(replace(pair, source=one, target=other) for one, other in both)
+            next(pairs)
+            yield from pairs
 
     def _rows(self) -> int:
         return min(self._stride(), self._span)

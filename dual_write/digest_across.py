@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from dual_write.digest import Chunk, Streamed, Stride
-from dual_write.digest_keys import Key
+from dual_write.digest import Streamed, Stride
 from dual_write.digest_packing import Digests, Marks, Packing, packing
 from dual_write.digest_pair import TablePair
 from dual_write.digest_query import Range
@@ -19,33 +18,24 @@ ACROSS_ROWS = 10_000
 class Across:
     """Of a range that is alike PostgreSQL sends a digest for each column, and no row."""
 
-    def __init__(
-        self, pair: TablePair, packings: Sequence[Packing], rows: Stride, streamed: Streamed
-    ) -> None:
-        self._source = pair.source
-        self._digested = pair.source, pair.source_query
-        self._read = pair.target, pair.target_query
-        if pair.target.postgresql:
-            self._digested, self._read = self._read, self._digested
+    def __init__(self, pair: TablePair, packings: Sequence[Packing]) -> None:
+        sides = (pair.source, pair.source_query), (pair.target, pair.target_query)
+        self._server, self._file = sides if pair.source.postgresql else sides[::-1]
+        self._bounds = pair.source.postgresql
         self._packings = packings
         self._marks = Marks.drawn()
-        self._screened = Screened(pair, rows, self.question, streamed)
-
-    def chunks(self, after: Key | None = None) -> Iterator[Chunk]:
-        """Everything after a key."""
-        return self._screened.chunks(after)
+        self._packed = [packing.sql(f"c{at}", self._marks) for at, packing in enumerate(packings)]
 
     def question(self, within: Range) -> Answer:
         """Whether both sides have the same rows in it."""
-        (server, theirs), (file, ours) = self._digested, self._read
+        (server, theirs), (file, ours) = self._server, self._file
         limit = within.rows + 1
-        # A range that ends where this side said has few more, and to count them is a tenth of its work.
-        bounded = None if within.to and server is self._source else limit
-        packed = [each.sql(f"c{at}", self._marks) for at, each in enumerate(self._packings)]
+        # A range that ends where the server said has few more, and to count them is a tenth of its work.
+        bounded = None if within.to and self._bounds else limit
         return partial(
             _alike,
             within,
-            server.ask(theirs.packed(within, bounded, packed), binary=True),
+            server.ask(theirs.packed(within, bounded, self._packed), binary=True),
             file.ask_for(ours.rows(within, limit), self._digested_here),
         )
 
@@ -68,7 +58,7 @@ def _alike(within: Range, theirs: Future[Rows], ours: Future[Rows]) -> int | Non
     return rows if same and rows <= within.rows else None
 
 
-def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Across | None:
+def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Screened | None:
     """None where a column has no packing."""
     if pair.functions or pair.source.postgresql == pair.target.postgresql:
         return None
@@ -77,4 +67,6 @@ def across(pair: TablePair, rows: Stride, streamed: Streamed) -> Across | None:
         for column in pair.columns.columns
     ]
     found = [each for each in packings if each is not None]
-    return Across(pair, found, rows, streamed) if len(found) == len(packings) else None
+    if len(found) < len(packings):
+        return None
+    return Screened(pair, rows, Across(pair, found).question, streamed)

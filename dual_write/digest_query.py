@@ -168,33 +168,34 @@ class Query:
         """All columns' hashes, each seeding the next. What is no text is hashed as an array, which takes less
         time than a record; texts outside of it, which takes less than within.
         """
-        key = f"({self.keys[0].match})::int8" if self.integer_key else None
-        fixed = [sql for at, sql in enumerate(self.hashes) if at not in self._apart]
+        key = self._number
+        apart = self.texts | frozenset(self.key if key else ())
+        fixed = [sql for at, sql in enumerate(self.hashes) if at not in apart]
         # Seeded by the row's own key, so that the same change in two rows does not cancel out under XOR.
         hashed = own = f"{key} # {seed}" if key else self._key_hash(seed)
         if fixed:
             # An array of nothing but NULL makes no use of its seed.
-            hashed = f"hash_array_extended(ARRAY[{', '.join(fixed)}], {own}) # {seed}"
+            hashed = f"hash_array_extended(ARRAY[{', '.join(fixed)}], {own}) # {own if key else seed}"
         if key:
-            # The hash of a number folds its halves together, so that the seed has to name it too.
-            hashed = f"hashint8extended({key}, {f'{hashed} # {key}' if fixed else own})"
+            # The hash of a number folds its halves together, so that the seed names it too.
+            hashed = f"hashint8extended({key}, {hashed})"
         for at in sorted(self.texts):
             # NULL is as a text that no row has: it is drawn by chance.
             hashed = f"hashtextextended(coalesce({self.hashes[at]}, '{seed}'), {hashed})"
         return hashed
 
     @property
-    def _apart(self) -> frozenset[int]:
-        """The columns that are not hashed with the others."""
-        return self.texts | frozenset(self.key if self.integer_key else ())
+    def _number(self) -> str | None:
+        """The key, if it is one whole number."""
+        return f"({self.keys[0].match})::int8" if self.integer_key else None
 
     def _key_hash(self, seed: int) -> str:
         return f"hash_record_extended(ROW({', '.join(self.hashes[at] for at in self.key)}), {seed})"
 
     def _part(self, seed: int, parts: int) -> str:
-        if self.integer_key:
+        if key := self._number:
             # Keys may collide here: all that counts is that both sides put a key into the same part.
-            return f"(hashint8extended(({self.keys[0].match})::int8, {seed}) & {parts - 1})"
+            return f"(hashint8extended({key}, {seed}) & {parts - 1})"
         return f"({self._key_hash(seed)} & {parts - 1})"
 
     def where(self, within: Range) -> Statement:

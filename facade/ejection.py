@@ -24,9 +24,9 @@ class Ejection:
 
     def admits(self, now: float) -> bool:
         """Whether a request may be sent. An ejected upstream admits one, its probe, after each pause."""
-        if self.errors < ERRORS:
+        if not self.ejected:
             return True
-        if now < self.until:
+        if self.refuses(now):
             return False
         self.until = now + self.pause
         self.probing = True
@@ -34,7 +34,7 @@ class Ejection:
 
     def refuses(self, now: float) -> bool:
         """Whether a request would not be sent now. Asking takes no probe."""
-        return self.errors >= ERRORS and now < self.until
+        return self.ejected and now < self.until
 
     def succeeded(self) -> None:
         self.errors = 0
