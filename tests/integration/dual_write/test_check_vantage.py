@@ -118,17 +118,27 @@ def cluster(postgresql_programs) -> Iterator[tuple[PostgreSQLServer, sa.URL]]:
 def replicated(cluster) -> Iterator[tuple[sa.Engine, sa.Engine, sa.Engine]]:
     """A filled source, its replica, and a target that is its equal."""
     primary, copy = cluster
-    urls = [primary.create_database() for _ in range(2)]
-    source, target = map(open_engine, urls)
-    replica = open_engine(copy.set(database=source.url.database))
-    for engine in (source, target):
-        filled(engine)
-    await_replay(source, replica, 30.0)
-    yield source, replica, target
-    for engine in (source, replica, target):
-        engine.dispose()
-    for url in urls:
-        primary.drop_database(url)
+    with ExitStack() as stack:
+
+        def engine_on(url: str | sa.URL) -> sa.Engine:
+            engine = open_engine(url)
+            stack.callback(engine.dispose)
+            return engine
+
+        source, target = (engine_on(made_in(primary, stack)) for _ in range(2))
+        # Until the copy has replayed that the databases were made, nobody can connect to them there.
+        await_replay(engine_on(primary.url()), engine_on(copy), 30.0)
+        replica = engine_on(copy.set(database=source.url.database))
+        for engine in (source, target):
+            filled(engine)
+        await_replay(source, replica, 30.0)
+        yield source, replica, target
+
+
+def made_in(primary: PostgreSQLServer, stack: ExitStack) -> str:
+    url = primary.create_database()
+    stack.callback(primary.drop_database, url)
+    return url
 
 
 def replay(replica: sa.Engine, *, paused: bool) -> None:
