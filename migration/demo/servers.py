@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from migration.demo.errors import ProcessError, ServerUnavailableError
 from migration.demo.processes import Process, free_port
@@ -26,6 +26,7 @@ from migration.demo.processes import Process, free_port
 # Where Debian and its kin keep the servers, one directory for each major version.
 _PACKAGED = Path("/usr/lib/postgresql")
 
+_ADMINISTRATION = "postgres"  # the database that every server has
 _RECOVERY_SECONDS = 30.0
 _FILES_SINCE = 150000  # the server version that copies a database by its files only if it is told to
 
@@ -53,15 +54,19 @@ class PostgreSQLServer:
         given: str | None = None,
         *,
         settings: Mapping[str, str] | None = None,
+        directory: Path | None = None,
         killable: bool = False,
     ) -> None:
-        """``settings`` are added to the configuration of a server started here. One that is ``killable`` is
-        always this process's own child, from the system's packages."""
+        """``settings`` are added to the configuration of a server started here, and its data goes below
+        ``directory``, by default that for temporary files. One that is ``killable`` is always this process's
+        own child, from the system's packages."""
         self._given = given
         self._killable = killable
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._directory = directory
         self._resources = contextlib.ExitStack()
         self._address = URL.create("postgresql+psycopg")
+        self._administration = _engine(self._address)
         self._own: _Own | None = None
         self.origin = ""  # where it came from, in words
 
@@ -69,6 +74,10 @@ class PostgreSQLServer:
         with contextlib.ExitStack() as resources:
             self._address, self.origin = resources.enter_context(self._provided())
             self._resources = resources.pop_all()
+        # Hundreds of databases are made and dropped by one connection, which a crash may cut.
+        address = self._address.set(database=_ADMINISTRATION)
+        self._administration = _engine(address, QueuePool, pool_size=1, pool_pre_ping=True)
+        self._resources.callback(self._administration.dispose)
         return self
 
     def __exit__(
@@ -76,13 +85,17 @@ class PostgreSQLServer:
     ) -> None:
         self._resources.close()
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = _ADMINISTRATION) -> str:
         """The SQLAlchemy URL of ``database``, for psycopg, with the password if there is one."""
         return self._address.set(database=database).render_as_string(hide_password=False)
 
-    def execute(self, statement: str, database: str = "postgres", **parameters: Any) -> list[tuple[Any, ...]]:
+    def execute(
+        self, statement: str, database: str = _ADMINISTRATION, **parameters: Any
+    ) -> list[tuple[Any, ...]]:
         """Run one statement as the server's administrator, outside a transaction; the rows it returns."""
-        engine = _engine(self._address.set(database=database))
+        engine = self._administration
+        if database != _ADMINISTRATION:
+            engine = _engine(self._address.set(database=database))
         with engine.connect() as connection:
             result = connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else []
@@ -165,7 +178,9 @@ class PostgreSQLServer:
             raise ServerUnavailableError(f"neither PATH nor {_PACKAGED} has initdb and postgres.")
         user = _unprivileged_user()
         # Not below a directory of root's alone, such as pytest's: the server runs as another user.
-        with tempfile.TemporaryDirectory(prefix="strangler-", ignore_cleanup_errors=True) as directory:
+        with tempfile.TemporaryDirectory(
+            prefix="strangler-", dir=self._directory, ignore_cleanup_errors=True
+        ) as directory:
             log = Path(directory) / "postgresql.log"
             data = Path(directory) / "data"
             if user is not None:
@@ -215,16 +230,20 @@ class _Own:
     process: Process
 
 
-def _engine(address: URL) -> Engine:
+def _engine(address: URL, pool: type[Pool] = NullPool, **pooling: Any) -> Engine:
     return create_engine(
-        address, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
+        address,
+        poolclass=pool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": 5},
+        **pooling,
     )
 
 
 def _connecting(address: URL) -> Callable[[], bool]:
     def connecting() -> bool:
         try:
-            _engine(address.set(database="postgres")).connect().close()
+            _engine(address.set(database=_ADMINISTRATION)).connect().close()
         except SQLAlchemyError:
             return False
         return True
