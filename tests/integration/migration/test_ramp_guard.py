@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,6 +75,7 @@ class Migration:
             while self.wiring.control.phase(name).stage is not Stage.RAMP:
                 self.wiring.controller.advance(name)
             self.wiring.controller.ramp(name, 50)
+        self._answered: Counter[str] = Counter()
         self._leaving = threading.Event()
         readers = threading.Thread(target=lambda: asyncio.run(self._read()))
         readers.start()
@@ -94,6 +96,13 @@ class Migration:
             time.sleep(0.02)
         return found[0]
 
+    def answers(self, phase: str, more: int) -> None:
+        """Return when the phase's readers have had so many more answers."""
+        enough, deadline = self._answered[phase] + more, time.monotonic() + PATIENCE_SECONDS
+        while self._answered[phase] < enough:
+            assert time.monotonic() < deadline, f"the readers of {phase} are not answered"
+            time.sleep(0.02)
+
     async def _read(self) -> None:
         """Ten readers of each phase, each time another user; they take errors as they come."""
         async with asyncio.TaskGroup() as readers:
@@ -110,6 +119,7 @@ class Migration:
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
             await reader.readexactly(int(length.split(b":")[1]))
+            self._answered[phase] += 1
             await asyncio.sleep(0.04)
         writer.close()
 
@@ -176,6 +186,6 @@ def test_a_burst_of_errors_reaches_every_worker_and_locks_the_ramp_until_somebod
     assert isinstance(run.invoke(app, ["guard", "acknowledge", "burst", *plan]).exception, StageError)
     assert run.invoke(app, ["guard", "show", "burst", *plan]).exit_code == 0
     wiring.controller.ramp("burst", 50)
-    time.sleep(1)  # what failed before somebody looked does not count again
+    migration.answers("burst", 250)  # what failed before somebody looked does not count again
     assert len(migration.takebacks("burst")) == 1
     assert migration.takebacks("burst")[0].acknowledged_by == "ann"
