@@ -6,12 +6,15 @@ from contextlib import ExitStack
 import pytest
 import sqlalchemy as sa
 
+from dual_write.check import FULL_SPEED
 from dual_write.errors import CheckFailed
 from dual_write.references import Reference, check_references
 from tests.integration.dual_write.sides import PAIRS, database
 
 SINGLE = Reference("line", ("item_id",), "item", ("id",))
 DOUBLE = Reference("line", ("tenant", "code"), "item", ("tenant", "code"))
+ITEMS = 2_500
+"""Of each tenant: more values than are looked up at once."""
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
@@ -39,27 +42,27 @@ def engines(request, tmp_path, postgresql_database):
         )
         line.create(child)
         item.create(parent)
-        codes = [f"00000000-0000-4000-8000-{number:012d}" for number in range(5_000)]
+        codes = [f"00000000-0000-4000-8000-{number:012d}" for number in range(ITEMS)]
         with child.begin() as connection:
             connection.execute(
                 line.insert(),
                 [
                     {
                         "id": number,
-                        "item_id": number % 5_000 if number % 7 else None,
+                        "item_id": number % ITEMS if number % 7 else None,
                         "tenant": f"t{number % 3}",
-                        "code": uuid.UUID(codes[number % 5_000]),
+                        "code": uuid.UUID(codes[number % ITEMS]),
                     }
-                    for number in range(15_000)
+                    for number in range(3 * ITEMS)
                 ],
             )
         with parent.begin() as connection:
             connection.execute(
                 item.insert(),
                 [
-                    {"id": number, "tenant": f"t{tenant}", "code": uuid.UUID(codes[number % 5_000])}
+                    {"id": number, "tenant": f"t{tenant}", "code": uuid.UUID(codes[number % ITEMS])}
                     for tenant in range(3)
-                    for number in range(tenant * 5_000, tenant * 5_000 + 5_000)
+                    for number in range(tenant * ITEMS, (tenant + 1) * ITEMS)
                 ],
             )
         yield child, parent
@@ -67,17 +70,17 @@ def engines(request, tmp_path, postgresql_database):
 
 def test_sound_references_are_clean(engines):
     child, parent = engines
-    single, double = check_references(child, parent, [SINGLE, DOUBLE], None)
-    assert (single.values, single.orphans) == (5_000, ())
-    assert (double.values, double.orphans) == (15_000, ())
+    single, double = check_references(child, parent, [SINGLE, DOUBLE], None, FULL_SPEED)
+    assert (single.values, single.orphans) == (ITEMS, ())
+    assert (double.values, double.orphans) == (3 * ITEMS, ())
 
 
 def test_each_value_without_its_row_is_named_once(engines):
     child, parent = engines
     with parent.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM item WHERE id IN (4, 4999) OR id = 5017")
-    single, double = check_references(child, parent, [SINGLE, DOUBLE], None)
-    assert single.orphans == ((4,), (4999,))
+        connection.exec_driver_sql("DELETE FROM item WHERE id IN (4, 2499) OR id = 2517")
+    single, double = check_references(child, parent, [SINGLE, DOUBLE], None, FULL_SPEED)
+    assert single.orphans == ((4,), (2499,))
     assert len(double.orphans) == 3
     assert {key[0] for key in double.orphans} == {"t0", "t1"}
 
