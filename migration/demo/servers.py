@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,7 +66,6 @@ class PostgreSQLServer:
         self._directory = directory
         self._resources = contextlib.ExitStack()
         self._address = URL.create("postgresql+psycopg")
-        self._administration = _engine(self._address)
         self._own: _Own | None = None
         self.origin = ""  # where it came from, in words
 
@@ -74,10 +73,6 @@ class PostgreSQLServer:
         with contextlib.ExitStack() as resources:
             self._address, self.origin = resources.enter_context(self._provided())
             self._resources = resources.pop_all()
-        # Hundreds of databases are made and dropped by one connection, which a crash may cut.
-        address = self._address.set(database=_ADMINISTRATION)
-        self._administration = _engine(address, QueuePool, pool_size=1, pool_pre_ping=True)
-        self._resources.callback(self._administration.dispose)
         return self
 
     def __exit__(
@@ -99,6 +94,13 @@ class PostgreSQLServer:
         with engine.connect() as connection:
             result = connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else []
+
+    @cached_property
+    def _administration(self) -> Engine:
+        """Hundreds of databases are made and dropped by its connection, which a crash may cut."""
+        engine = _engine(self._address.set(database=_ADMINISTRATION), QueuePool, pool_pre_ping=True)
+        self._resources.callback(engine.dispose)
+        return engine
 
     def crash(self) -> None:
         """SIGKILL a killable server, and return when it serves the same data again."""

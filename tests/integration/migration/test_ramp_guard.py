@@ -24,6 +24,7 @@ from migration.stages import Stage
 from migration.takebacks import Takeback, Takebacks
 from migration.wiring import Wiring
 from migration.workers import ControlWorkers
+from tests.servers.unleash import until
 
 PHASES = ("errors", "slow", "noisy", "burst")
 PATIENCE_SECONDS = 90.0
@@ -98,10 +99,8 @@ class Migration:
 
     def answers(self, phase: str, more: int) -> None:
         """Return when the phase's readers have had so many more answers."""
-        enough, deadline = self._answered[phase] + more, time.monotonic() + PATIENCE_SECONDS
-        while self._answered[phase] < enough:
-            assert time.monotonic() < deadline, f"the readers of {phase} are not answered"
-            time.sleep(0.02)
+        enough = self._answered[phase] + more
+        until(lambda: self._answered[phase] >= enough, PATIENCE_SECONDS)
 
     async def _read(self) -> None:
         """Ten readers of each phase, each time another user; they take errors as they come."""
